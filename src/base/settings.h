@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * settings.h - everything that can be set from outside, in one table.
+ *
+ * Read once per communicator: tutti_config beats the environment, the environment beats the default. A value that
+ * does not parse is an error that names the variable; an unknown TUTTI_ variable is a warning.
+ */
+#ifndef TT_BASE_SETTINGS_H
+#define TT_BASE_SETTINGS_H
+
+#include <stdio.h>
+#include <tutti/tutti.h>
+
+#include "base/log.h"
+
+enum tt_setting {
+	TT_SET_LOG,
+	TT_SET_LOG_FILE,
+	TT_SET_TRANSPORTS,
+	TT_SET_FABRIC_PROVIDER,
+	TT_SET_INTERFACES,
+	TT_SET_PORT_RANGE,
+	TT_SET_TIMEOUT_MS,
+	TT_SET_ALGORITHM,
+	TT_SET_PROFILE,
+	TT_SET_TRACE,
+	TT_SET_SECRET_FILE,
+	TT_SET_REPRODUCIBLE,
+	TT_SET_PROGRESS_THREAD,
+	TT_SET_STAGING, /* bytes of staging memory per rank */
+	TT_SETTINGS
+};
+
+enum tt_setting_source { TT_FROM_DEFAULT, TT_FROM_ENVIRONMENT, TT_FROM_CONFIG };
+
+struct tt_setting_info {
+	const char *variable; /* "TUTTI_LOG" */
+	const char *meaning;  /* one line for a person */
+	const char *values;   /* "error|warn|info|debug" */
+	const char *initial;  /* the default as text, "" = none */
+};
+
+struct tt_settings {
+	char *text[TT_SETTINGS]; /* the value as text, owned; NULL = none */
+	enum tt_setting_source source[TT_SETTINGS];
+	enum tt_log_level log_level;
+	int64_t timeout_ms; /* -1 = none */
+	int reproducible, progress_thread;
+	size_t staging_bytes;
+	char *name; /* of the communicator, owned, may be NULL */
+	int log_fd; /* where log lines go; owned if it is a file */
+	bool log_owned;
+};
+
+const struct tt_setting_info *tt_setting_info(enum tt_setting setting);
+/* config may be NULL. On failure nothing is left to free. */
+tutti_status tt_settings_init(struct tt_settings *settings, const tutti_config *config);
+void tt_settings_fini(struct tt_settings *settings);
+struct tt_log tt_settings_log(const struct tt_settings *settings, int rank);
+/* Names of TUTTI_ variables in the environment that are not in the table (nor given by `tutti run`), at most
+ * `capacity`; returns how many. Lent by the environment. */
+int tt_settings_unknown(const char **names, int capacity);
+/* "64K", "1.5M", "2G", "123": bytes. ERR_ARGUMENT otherwise. */
+tutti_status tt_parse_size(const char *text, size_t *bytes);
+
+#endif /* TT_BASE_SETTINGS_H */

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wait.h - the waiting ladder: poll, spin, pause, yield, sleep.
+ *
+ * A waiter asks its condition, and after each "not yet" calls tt_ladder_step(), which says what to do. The
+ * ladder spins for about as long as a sleep and wake-up would cost (2-competitive: Karlin et al., SOSP 1991), and
+ * skips the spinning where more ranks than cores are waiting.
+ */
+#ifndef TT_BASE_WAIT_H
+#define TT_BASE_WAIT_H
+
+#include "base/atomics.h"
+#include "base/port.h"
+
+struct tt_ladder {
+	uint32_t spins;   /* polls without giving up the core, before yielding */
+	uint32_t yields;  /* polls with a yield between them, before sleeping */
+	uint32_t step;    /* polls so far */
+	bool crowded;     /* more ranks than cores: yield at once */
+};
+
+/* `crowded`: more ranks than cores share this host. */
+void tt_ladder_init(struct tt_ladder *ladder, bool crowded);
+static inline void
+tt_ladder_reset(struct tt_ladder *ladder)
+{
+	ladder->step = 0;
+}
+/* Pauses or yields. Returns true when it is time to sleep (or to look at slow things: deadlines, deaths). */
+bool tt_ladder_step(struct tt_ladder *ladder);
+
+/* Sleeps while *word == value, at most until deadline_ns; shared between processes. Spurious returns happen. */
+void tt_futex_wait(tt_atomic_u32 *word, uint32_t value, int64_t deadline_ns);
+void tt_futex_wake(tt_atomic_u32 *word, int n);
+
+#endif /* TT_BASE_WAIT_H */
