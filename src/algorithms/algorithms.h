@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * algorithms.h - the table of algorithms. To be in it is to be proven, tested and measured: proofs, correctness
+ * campaigns and benchmarks iterate over the table.
+ */
+#ifndef TT_ALGORITHMS_H
+#define TT_ALGORITHMS_H
+
+#include "plan/plan.h"
+
+enum {
+	TT_ALG_ONE_ROUNDING = 1u << 0, /* every sum is one k-ary reduction over all ranks in rank order: fits 8- and
+	                                  16-bit floats, custom operators, and the reproducible mode */
+	TT_ALG_NODE = 1u << 1,         /* uses the node stage: all ranks of a node share memory */
+	TT_ALG_ONE_NODE = 1u << 2,     /* all ranks must be on one node */
+	TT_ALG_POWER_OF_TWO = 1u << 3, /* of ranks */
+	TT_ALG_UNEVEN = 1u << 4,       /* serves the v-forms too */
+};
+
+/* What the selector's closed forms are made of; r = rounds on the critical path. */
+struct tt_algorithm_cost {
+	double messages;  /* α: sequential messages on the critical path */
+	double overheads; /* o: messages posted beyond those */
+	double bytes;     /* on the wire per rank, in units of n (n as in nccl-tests: the larger whole buffer) */
+	double reduced;   /* bytes reduced per rank, in units of n */
+	double copied;    /* bytes copied locally per rank, in units of n */
+};
+
+struct tt_algorithm {
+	const char *name; /* "ring"; unique within a collective */
+	enum tt_collective collective;
+	unsigned flags;
+	tt_plan_maker make;
+	/* The terms for this shape, many slices pipelined: what remains per byte; few: the latency. */
+	struct tt_algorithm_cost (*cost)(int nranks, int nnodes);
+	const char *summary; /* one line: idea and when to use it */
+	const char *source;  /* paper or folklore */
+};
+
+extern const struct tt_algorithm *const tt_algorithms[]; /* ends with NULL */
+
+/* NULL if there is none of that name. */
+const struct tt_algorithm *tt_algorithm_find(enum tt_collective collective, const char *name);
+/* Can it serve this? If not, *why (static text) says why not. */
+bool tt_algorithm_serves(const struct tt_algorithm *algorithm, const struct tt_shape *shape, const char **why);
+
+#endif /* TT_ALGORITHMS_H */
