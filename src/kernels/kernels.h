@@ -26,8 +26,8 @@ enum tt_finish {
  * dst may be equal to any src, else they do not overlap. Any byte alignment. k ≥ 1 (k = 1 normalizes BOOL).
  * fp16, bf16 and both fp8 accumulate in fp32 for SUM and PROD and round once, to nearest even; MIN, MAX propagate
  * NaN; integer sums and products wrap; AVG is SUM here, the division is the finish. `op` is a built-in operator. */
-typedef void (*tt_reduce_fn)(void *dst, const void *const *src, int k, size_t count, enum tt_finish finish,
-    uint32_t divisor);
+typedef void (*tt_reduce_fn)(
+    void *dst, const void *const *src, int k, size_t count, enum tt_finish finish, uint32_t divisor);
 
 struct tt_kernels {
 	const char *name; /* "reference", "avx2", "avx512", "neon" */
@@ -41,9 +41,9 @@ const struct tt_kernels *tt_kernels_best(void);
 const struct tt_kernels *tt_kernels_named(const char *name);
 extern const struct tt_kernels tt_kernels_reference;
 
-size_t tt_dtype_size(tutti_dtype dtype);      /* bytes; 0 if unknown */
+size_t tt_dtype_size(tutti_dtype dtype); /* bytes; 0 if unknown */
 const char *tt_dtype_name(tutti_dtype dtype); /* "float32"; "?" if unknown */
-const char *tt_op_name(tutti_op op);          /* "sum"; "custom" beyond the built-in ones */
+const char *tt_op_name(tutti_op op); /* "sum"; "custom" beyond the built-in ones */
 bool tt_dtype_is_float(tutti_dtype dtype);
 /* Do they go together? If not, *why (static text) says why. why may be NULL. */
 bool tt_op_allows(tutti_op op, tutti_dtype dtype, const char **why);
