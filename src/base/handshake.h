@@ -17,14 +17,15 @@
 
 #define TT_KEY_BYTES 32
 #define TT_HANDSHAKE_MS 2000
+#define TT_WIRE_VERSION 1 /* of everything that ranks say to each other; counted up with every change */
 #define TT_HELLO_MESSAGE 128 /* bytes of each message; a side sends at most two */
 
 /* What a side says of itself; authenticated. */
 struct tt_hello {
-	uint32_t purpose;   /* a TT_PURPOSE_... ; must be equal on both sides */
-	int32_t rank;       /* of the sender */
-	uint32_t wire;      /* protocol version of the sender: filled in by the handshake */
-	uint32_t number;    /* free for the purpose: connection number, communicator ... */
+	uint32_t purpose; /* a TT_PURPOSE_... ; must be equal on both sides */
+	int32_t rank; /* of the sender */
+	uint32_t wire; /* protocol version of the sender: filled in by the handshake */
+	uint32_t number; /* free for the purpose: connection number, communicator ... */
 	unsigned char epoch[16]; /* which communicator; must be equal on both sides */
 };
 
@@ -40,8 +41,8 @@ struct tt_handshake {
 };
 
 /* `mine` is copied. */
-void tt_handshake_init(struct tt_handshake *h, int initiator, const unsigned char key[TT_KEY_BYTES],
-    const struct tt_hello *mine);
+void tt_handshake_init(
+    struct tt_handshake *h, int initiator, const unsigned char key[TT_KEY_BYTES], const struct tt_hello *mine);
 /* Bytes that the machine wants next: read at most that many, so that nothing after the hello is swallowed. */
 size_t tt_handshake_wants(const struct tt_handshake *h);
 /* Takes n ≤ wants bytes. TUTTI_IN_PROGRESS: go on. TUTTI_OK: the peer is proven (send what is left in take()).
@@ -54,7 +55,7 @@ void tt_handshake_sent(struct tt_handshake *h, size_t n);
 bool tt_handshake_done(const struct tt_handshake *h);
 
 /* A key for another purpose out of the job's secret (BLAKE2b, keyed): label up to 16 bytes. */
-void tt_key_derive(const unsigned char key[TT_KEY_BYTES], const char *label, uint64_t number,
-    unsigned char out[TT_KEY_BYTES]);
+void tt_key_derive(
+    const unsigned char key[TT_KEY_BYTES], const char *label, uint64_t number, unsigned char out[TT_KEY_BYTES]);
 
 #endif /* TT_BASE_HANDSHAKE_H */

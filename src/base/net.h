@@ -30,6 +30,8 @@ void tt_address_from_sockaddr(const struct sockaddr_storage *in, struct tt_addre
  * before IPv6, faster (sysfs speed) before slower. ERR_ARGUMENT if the filter matches nothing: names what there is. */
 tutti_status tt_interfaces(const char *filter, struct tt_address *addresses, int capacity, int *n);
 
+/* "20000-20100" or "20000". ERR_ARGUMENT if it is neither. */
+tutti_status tt_port_range_parse(const char *text, uint16_t *low, uint16_t *high);
 /* Listens on `address` (its port 0 = any, or the first free one of port_range "lo-hi"). Sets address->port. */
 tutti_status tt_listen_tcp(struct tt_address *address, const char *port_range, int *fd);
 /* One non-blocking accept. *fd = -1 if nobody is there (also for transient errors). */

@@ -13,7 +13,7 @@
 #define TT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define TT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define TT_ALIGNED(n) __attribute__((aligned(n)))
-#define TT_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define TT_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 #define TT_UNUSED __attribute__((unused))
 #define TT_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -35,9 +35,9 @@ enum tt_setting_source { TT_FROM_DEFAULT, TT_FROM_ENVIRONMENT, TT_FROM_CONFIG };
 
 struct tt_setting_info {
 	const char *variable; /* "TUTTI_LOG" */
-	const char *meaning;  /* one line for a person */
-	const char *values;   /* "error|warn|info|debug" */
-	const char *initial;  /* the default as text, "" = none */
+	const char *meaning; /* one line for a person */
+	const char *values; /* "error|warn|info|debug" */
+	const char *initial; /* the default as text, "" = none */
 };
 
 struct tt_settings {
@@ -58,7 +58,7 @@ tutti_status tt_settings_init(struct tt_settings *settings, const tutti_config *
 void tt_settings_fini(struct tt_settings *settings);
 struct tt_log tt_settings_log(const struct tt_settings *settings, int rank);
 /* Names of TUTTI_ variables in the environment that are not in the table (nor given by `tutti run`), at most
- * `capacity`; returns how many. Lent by the environment. */
+ * `capacity`; returns how many. Lent by the environment: each text goes on with "=VALUE" after the name. */
 int tt_settings_unknown(const char **names, int capacity);
 /* "64K", "1.5M", "2G", "123": bytes. ERR_ARGUMENT otherwise. */
 tutti_status tt_parse_size(const char *text, size_t *bytes);

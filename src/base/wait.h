@@ -13,10 +13,10 @@
 #include "base/port.h"
 
 struct tt_ladder {
-	uint32_t spins;   /* polls without giving up the core, before yielding */
-	uint32_t yields;  /* polls with a yield between them, before sleeping */
-	uint32_t step;    /* polls so far */
-	bool crowded;     /* more ranks than cores: yield at once */
+	uint32_t spins; /* polls without giving up the core, before yielding */
+	uint32_t yields; /* polls with a yield between them, before sleeping */
+	uint32_t step; /* polls so far */
+	bool crowded; /* more ranks than cores: yield at once */
 };
 
 /* `crowded`: more ranks than cores share this host. */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * interfaces.c - which of this host's addresses the job may use, the best first.
+ *
+ * Link-local IPv6 is left out: it means nothing on another host without a scope that only that host knows.
+ */
+#include "base/net.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <fcntl.h>
+
+struct candidate {
+	struct tt_address address;
+	bool loopback, link_local;
+	long speed; /* Mbit/s, -1 if unknown */
+	int order; /* as the system lists them: keeps the result stable */
+};
+
+/* A comma-separated list of names; with '^' in front, of names not to take. NULL: automatic. */
+static bool
+listed(const char *list, const char *name)
+{
+	const size_t length = strlen(name);
+
+	if (*list == '^')
+		list++;
+	for (;;) {
+		const size_t word = strcspn(list, ",");
+
+		if (word == length && strncmp(list, name, word) == 0)
+			return true;
+		if (list[word] == '\0')
+			return false;
+		list += word + 1;
+	}
+}
+
+static bool
+taken(const struct ifaddrs *entry, const char *filter)
+{
+	if ((entry->ifa_flags & IFF_UP) == 0 || entry->ifa_addr == NULL)
+		return false;
+	if (filter != NULL && filter[0] != '^')
+		return listed(filter, entry->ifa_name);
+	/* Nobody asked for this one by name, so it has to have a cable in it too. */
+	return (entry->ifa_flags & IFF_RUNNING) != 0 && (filter == NULL || !listed(filter, entry->ifa_name));
+}
+
+static long
+link_speed(const char *name)
+{
+	char path[64 + IFNAMSIZ], text[32];
+	ssize_t n;
+	int fd;
+
+	/* The name came from the kernel and holds no slash. */
+	snprintf(path, sizeof(path), "/sys/class/net/%.*s/speed", IFNAMSIZ, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	return strtol(text, NULL, 10);
+}
+
+/* true if the entry has an address of a kind that is of use. */
+static bool
+describe(const struct ifaddrs *entry, struct candidate *out)
+{
+	const bool v6 = entry->ifa_addr->sa_family == AF_INET6;
+	struct sockaddr_storage storage;
+
+	if (!v6 && entry->ifa_addr->sa_family != AF_INET)
+		return false;
+	memset(out, 0, sizeof(*out));
+	memset(&storage, 0, sizeof(storage));
+	memcpy(&storage, entry->ifa_addr, v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+	tt_address_from_sockaddr(&storage, &out->address);
+	out->address.port = 0;
+	if (v6 && out->address.ip[0] == 0xfe && (out->address.ip[1] & 0xc0) == 0x80)
+		return false;
+	out->link_local = !v6 && out->address.ip[0] == 169 && out->address.ip[1] == 254;
+	out->loopback = (entry->ifa_flags & IFF_LOOPBACK) != 0;
+	out->speed = link_speed(entry->ifa_name);
+	return true;
+}
+
+static int
+by_quality(const void *left, const void *right)
+{
+	const struct candidate *a = left, *b = right;
+
+	if (a->loopback != b->loopback)
+		return a->loopback ? 1 : -1;
+	if (a->link_local != b->link_local)
+		return a->link_local ? 1 : -1;
+	if (a->address.family != b->address.family)
+		return a->address.family == 4 ? -1 : 1;
+	if (a->speed != b->speed)
+		return a->speed > b->speed ? -1 : 1;
+	return a->order - b->order;
+}
+
+static tutti_status
+nothing_matches(const struct ifaddrs *list, const char *filter)
+{
+	char names[256] = "";
+	size_t used = 0;
+
+	for (const struct ifaddrs *entry = list; entry != NULL; entry = entry->ifa_next) {
+		const size_t length = strlen(entry->ifa_name);
+
+		if ((entry->ifa_flags & IFF_UP) == 0 || listed(names, entry->ifa_name) ||
+		    used + length + 2 > sizeof(names))
+			continue;
+		used += (size_t)snprintf(
+		    names + used, sizeof(names) - used, "%s%s", used > 0 ? "," : "", entry->ifa_name);
+	}
+	if (filter == NULL)
+		return tt_fail(TUTTI_ERR_SYSTEM, -1, "no network interface is up and has an IP address (up: %s)",
+		    used > 0 ? names : "none");
+	return tt_fail(TUTTI_ERR_ARGUMENT, -1,
+	    "no network interface that is up and has an IP address matches '%.128s': these are up: %s", filter,
+	    used > 0 ? names : "none");
+}
+
+/* Collects into `found`, which has room for every entry of the list. */
+static int
+collect(const struct ifaddrs *list, const char *filter, struct candidate *found)
+{
+	const bool by_name = filter != NULL && filter[0] != '^';
+	bool others = false;
+	int n = 0, kept = 0;
+
+	for (const struct ifaddrs *entry = list; entry != NULL; entry = entry->ifa_next) {
+		if (!taken(entry, filter) || !describe(entry, &found[n]))
+			continue;
+		found[n].order = n;
+		others |= !found[n].loopback;
+		n++;
+	}
+	for (int i = 0; i < n; i++)
+		if (by_name || !found[i].loopback || !others)
+			found[kept++] = found[i];
+	return kept;
+}
+
+tutti_status
+tt_interfaces(const char *filter, struct tt_address *addresses, int capacity, int *n)
+{
+	struct ifaddrs *list;
+	void *memory = NULL;
+	size_t entries = 0;
+	tutti_status status;
+	int found;
+
+	if (getifaddrs(&list) != 0)
+		return tt_fail_errno("cannot list this host's network interfaces");
+	for (const struct ifaddrs *entry = list; entry != NULL; entry = entry->ifa_next)
+		entries++;
+	status = tt_alloc(entries, sizeof(struct candidate), "the list of network interfaces", &memory);
+	if (status == TUTTI_OK) {
+		struct candidate *candidates = memory;
+
+		found = collect(list, filter, candidates);
+		if (found == 0) {
+			status = nothing_matches(list, filter);
+		} else {
+			qsort(candidates, (size_t)found, sizeof(*candidates), by_quality);
+			*n = found < capacity ? found : capacity;
+			for (int i = 0; i < *n; i++)
+				addresses[i] = candidates[i].address;
+		}
+	}
+	tt_free(memory);
+	freeifaddrs(list);
+	return status;
+}

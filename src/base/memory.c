@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * memory.c - zeroed heap memory on lines of its own.
+ *
+ * Every block is aligned and rounded to TT_LINE, so that what two threads write to two blocks never shares a line.
+ */
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/error.h"
+
+tutti_status
+tt_alloc(size_t n, size_t size, const char *what, void **memory)
+{
+	size_t bytes, padded;
+	void *block;
+
+	if (!tt_mul_size(n, size, &bytes) || !tt_add_size(bytes, TT_LINE, &padded))
+		return tt_fail(
+		    TUTTI_ERR_NOMEM, -1, "%zu times %zu bytes for %s is more than memory can be", n, size, what);
+	padded = bytes == 0 ? TT_LINE : tt_round_up(bytes, TT_LINE);
+	block = aligned_alloc(TT_LINE, padded);
+	if (block == NULL)
+		return tt_fail(TUTTI_ERR_NOMEM, -1, "no memory: %zu bytes for %s", bytes, what);
+	memset(block, 0, padded);
+	*memory = block;
+	return TUTTI_OK;
+}
+
+void
+tt_free(void *memory)
+{
+	free(memory);
+}
+
+tutti_status
+tt_strdup(const char *text, char **copy)
+{
+	void *memory;
+	size_t bytes;
+
+	if (text == NULL) {
+		*copy = NULL;
+		return TUTTI_OK;
+	}
+	bytes = strlen(text) + 1;
+	TT_TRY(tt_alloc(bytes, 1, "a text", &memory));
+	memcpy(memory, text, bytes);
+	*copy = memory;
+	return TUTTI_OK;
+}

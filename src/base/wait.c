@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wait.c - the rungs of the waiting ladder, and the futex at its end.
+ *
+ * The numbers of rungs aim at a time, not at a count: a handoff between cores takes 60 to 300 ns, a sleep and its
+ * wake-up 25 to 40 us, so spinning for about as long as the latter costs at most twice the best choice. A pause is
+ * 10 to 50 ns on the processors in use.
+ */
+#include "base/wait.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sched.h>
+
+#include "base/clock.h"
+
+#define TIGHT_POLLS 64 /* without a pause: what comes within a few hundred ns is seen at once */
+#define SPIN_POLLS 3000 /* with a pause: 40 to 150 us in all */
+#define YIELD_POLLS 16 /* a runnable neighbour gets a chance before the sleep */
+#define CROWDED_YIELDS 64 /* where the peer probably needs this very core: it runs while this rank yields */
+#define NS_PER_S INT64_C(1000000000)
+
+void
+tt_ladder_init(struct tt_ladder *ladder, bool crowded)
+{
+	ladder->spins = crowded ? 0 : SPIN_POLLS;
+	ladder->yields = crowded ? CROWDED_YIELDS : YIELD_POLLS;
+	ladder->step = 0;
+	ladder->crowded = crowded;
+}
+
+bool
+tt_ladder_step(struct tt_ladder *ladder)
+{
+	const uint32_t step = ladder->step;
+
+	if (step >= ladder->spins && step - ladder->spins >= ladder->yields)
+		return true;
+	ladder->step = step + 1;
+	if (step >= ladder->spins)
+		sched_yield();
+	else if (step >= TIGHT_POLLS)
+		tt_pause();
+	return false;
+}
+
+void
+tt_futex_wait(tt_atomic_u32 *word, uint32_t value, int64_t deadline_ns)
+{
+	struct timespec left, *limit = NULL;
+
+	if (deadline_ns != TT_FOREVER) {
+		const int64_t ns = deadline_ns - tt_now_ns();
+
+		if (ns <= 0)
+			return;
+		left.tv_sec = (time_t)(ns / NS_PER_S);
+		left.tv_nsec = (long)(ns % NS_PER_S);
+		limit = &left;
+	}
+	/* Every way to return is a reason to look at the word again, so the result tells the caller nothing. */
+	syscall(SYS_futex, word, FUTEX_WAIT, value, limit, NULL, 0);
+}
+
+void
+tt_futex_wake(tt_atomic_u32 *word, int n)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+}
