@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_wait.c - the ladder ends, and a sleeper is woken.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/wait.h"
+
+static uint32_t
+steps_until_sleep(struct tt_ladder *ladder)
+{
+	uint32_t steps = 0;
+
+	while (!tt_ladder_step(ladder) && steps < 1000000)
+		steps++;
+	return steps;
+}
+
+Test(wait, a_ladder_ends_and_stays_at_its_end_until_it_is_reset)
+{
+	struct tt_ladder ladder;
+	uint32_t steps;
+
+	tt_ladder_init(&ladder, false);
+	steps = steps_until_sleep(&ladder);
+	cr_assert(eq(u32, steps, ladder.spins + ladder.yields));
+	cr_assert(tt_ladder_step(&ladder));
+	tt_ladder_reset(&ladder);
+	cr_assert(eq(u32, steps_until_sleep(&ladder), steps));
+}
+
+Test(wait, a_crowded_ladder_does_not_spin)
+{
+	struct tt_ladder ladder;
+
+	tt_ladder_init(&ladder, true);
+	cr_assert(eq(u32, ladder.spins, 0));
+	cr_assert(gt(u32, ladder.yields, 0));
+	cr_assert(eq(u32, steps_until_sleep(&ladder), ladder.yields));
+}
+
+Test(wait, a_word_that_changed_already_is_not_slept_on)
+{
+	tt_atomic_u32 word = 1;
+
+	tt_futex_wait(&word, 0, TT_FOREVER);
+}
+
+Test(wait, a_deadline_ends_a_sleep)
+{
+	tt_atomic_u32 word = 0;
+
+	tt_futex_wait(&word, 0, tt_now_ns() - 1);
+	tt_futex_wait(&word, 0, tt_deadline_ns(5));
+}
+
+static void *
+set_and_wake(void *word)
+{
+	/* Pairs with the load in the waiter's loop. */
+	tt_store_release((tt_atomic_u32 *)word, 1);
+	tt_futex_wake(word, 1);
+	return NULL;
+}
+
+Test(wait, a_thread_wakes_another)
+{
+	tt_atomic_u32 word = 0;
+	pthread_t thread;
+
+	cr_assert(eq(int, pthread_create(&thread, NULL, set_and_wake, &word), 0));
+	while (tt_load_acquire(&word) == 0)
+		tt_futex_wait(&word, 0, TT_FOREVER);
+	pthread_join(thread, NULL);
+}
+
+Test(wait, a_process_wakes_another)
+{
+	tt_atomic_u32 *word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status;
+	pid_t child;
+
+	cr_assert(word != MAP_FAILED);
+	child = fork();
+	if (child == 0) {
+		set_and_wake(word);
+		_exit(0);
+	}
+	while (tt_load_acquire(word) == 0)
+		tt_futex_wait(word, 0, TT_FOREVER);
+	cr_assert(eq(int, waitpid(child, &status, 0), child));
+	cr_assert(eq(int, status, 0));
+	munmap(word, 4096);
+}
