@@ -11,19 +11,19 @@
 enum {
 	TT_ALG_ONE_ROUNDING = 1u << 0, /* every sum is one k-ary reduction over all ranks in rank order: fits 8- and
 	                                  16-bit floats, custom operators, and the reproducible mode */
-	TT_ALG_NODE = 1u << 1,         /* uses the node stage: all ranks of a node share memory */
-	TT_ALG_ONE_NODE = 1u << 2,     /* all ranks must be on one node */
+	TT_ALG_NODE = 1u << 1, /* uses the node stage: all ranks of a node share memory */
+	TT_ALG_ONE_NODE = 1u << 2, /* all ranks must be on one node */
 	TT_ALG_POWER_OF_TWO = 1u << 3, /* of ranks */
-	TT_ALG_UNEVEN = 1u << 4,       /* serves the v-forms too */
+	TT_ALG_UNEVEN = 1u << 4, /* serves the v-forms too */
 };
 
 /* What the selector's closed forms are made of; r = rounds on the critical path. */
 struct tt_algorithm_cost {
-	double messages;  /* α: sequential messages on the critical path */
+	double messages; /* α: sequential messages on the critical path */
 	double overheads; /* o: messages posted beyond those */
-	double bytes;     /* on the wire per rank, in units of n (n as in nccl-tests: the larger whole buffer) */
-	double reduced;   /* bytes reduced per rank, in units of n */
-	double copied;    /* bytes copied locally per rank, in units of n */
+	double bytes; /* on the wire per rank, in units of n (n as in nccl-tests: the larger whole buffer) */
+	double reduced; /* bytes reduced per rank, in units of n */
+	double copied; /* bytes copied locally per rank, in units of n */
 };
 
 struct tt_algorithm {
@@ -34,7 +34,7 @@ struct tt_algorithm {
 	/* The terms for this shape, many slices pipelined: what remains per byte; few: the latency. */
 	struct tt_algorithm_cost (*cost)(int nranks, int nnodes);
 	const char *summary; /* one line: idea and when to use it */
-	const char *source;  /* paper or folklore */
+	const char *source; /* paper or folklore */
 };
 
 extern const struct tt_algorithm *const tt_algorithms[]; /* ends with NULL */

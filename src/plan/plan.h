@@ -22,10 +22,11 @@
  *
  * The executor cuts every row into the same number of slices and runs the plan once per slice, several at a
  * time, each on its own lane: so algorithms stay simple, memory stays bounded, and transfers overlap. TMP is
- * scratch memory of one running slice: slots, each large enough for `tmp_parts` of `tmp_of` parts of the widest
- * row's slice.
+ * scratch memory of one running slice: slots, each of tt_slot_count() elements, enough for `tmp_parts` of `tmp_of`
+ * parts of the widest row's slice.
  *
- * The uneven (v) forms use the same plans: rows then have their own widths and offsets.
+ * The uneven (v) forms use the same plans: rows then have their own widths and offsets. A message whose length is 0
+ * is not sent and not received, except a token.
  */
 #ifndef TT_PLAN_H
 #define TT_PLAN_H
@@ -49,8 +50,8 @@ enum tt_collective {
 };
 
 const char *tt_collective_name(enum tt_collective collective); /* "all_reduce" */
-int tt_collective_parse(const char *name);                     /* -1: unknown */
-int tt_collective_in_rows(enum tt_collective collective, int nranks);  /* 0, 1 or nranks */
+int tt_collective_parse(const char *name); /* -1: unknown */
+int tt_collective_in_rows(enum tt_collective collective, int nranks); /* 0, 1 or nranks */
 int tt_collective_out_rows(enum tt_collective collective, int nranks);
 bool tt_collective_reduces(enum tt_collective collective);
 bool tt_collective_has_root(enum tt_collective collective);
@@ -59,8 +60,8 @@ bool tt_collective_has_root(enum tt_collective collective);
 struct tt_shape {
 	enum tt_collective collective;
 	int rank, nranks;
-	int root;           /* 0 where the collective has none */
-	bool in_place;      /* this rank's OUT is its IN (the positions that tutti.h names) */
+	int root; /* 0 where the collective has none */
+	bool in_place; /* this rank's OUT is its IN (the positions that tutti.h names) */
 	const int *node_of; /* node of each rank, 0.. in order of first rank; NULL = every rank a node of its own */
 	int nnodes;
 };
@@ -71,41 +72,42 @@ enum tt_buffer { TT_IN, TT_OUT, TT_TMP, TT_TOKEN /* nothing: a message of 0 byte
  * `of`) of each. In TMP, `row` is the first slot and `like` the row whose width the contents have; each slot holds
  * its contents packed from its start; slot row+j holds row like+j if along_rows, else parts part+j*parts... */
 struct tt_span {
-	uint8_t buffer;   /* enum tt_buffer */
+	uint8_t buffer; /* enum tt_buffer */
 	uint8_t along_rows;
 	uint16_t zero;
 	int32_t row, rows;
-	int32_t like;     /* for IN and OUT equal to row */
+	int32_t like; /* for IN and OUT equal to row. For TMP the rank whose row of the buffer with P rows it is like
+	                     (OUT if both have P rows); anything, say 0, where all rows are alike */
 	int32_t part, parts, of;
 };
 
 enum tt_step_kind {
-	TT_COPY,        /* spans: dst, src */
+	TT_COPY, /* spans: dst, src */
 	TT_REDUCE_STEP, /* spans: dst, src...: dst = src0 op src1 op ..., in this order */
-	TT_SEND,        /* spans: src */
-	TT_RECV,        /* spans: dst */
+	TT_SEND, /* spans: src */
+	TT_RECV, /* spans: dst */
 	TT_RECV_REDUCE, /* spans: dst, src: dst = src op message; with TT_MESSAGE_FIRST message op src */
-	TT_WAIT,        /* everything posted before has ended */
+	TT_WAIT, /* everything posted before has ended */
 	/* Superinstructions of the node stage, over the ranks of this rank's node; see tt_plan_expand(). */
-	TT_NODE_ALL_REDUCE,     /* spans: dst, src */
+	TT_NODE_ALL_REDUCE, /* spans: dst, src */
 	TT_NODE_REDUCE_SCATTER, /* spans: dst, src (a part or row for each member, in order) */
-	TT_NODE_ALL_GATHER,     /* spans: dst (a part or row for each member), src */
-	TT_NODE_BROADCAST,      /* spans: dst, src; peer = the root's rank */
-	TT_NODE_BARRIER,        /* no spans */
+	TT_NODE_ALL_GATHER, /* spans: dst (a part or row for each member), src */
+	TT_NODE_BROADCAST, /* spans: dst, src; peer = the root's rank */
+	TT_NODE_BARRIER, /* no spans */
 	TT_STEP_KINDS
 };
 
 enum {
-	TT_FINAL = 1u << 0,        /* this reduction completes the result: AVG divides here */
+	TT_FINAL = 1u << 0, /* this reduction completes the result: AVG divides here */
 	TT_MESSAGE_FIRST = 1u << 1 /* the message's ranks come before src's */
 };
 
 struct tt_step {
-	uint8_t kind;    /* enum tt_step_kind */
+	uint8_t kind; /* enum tt_step_kind */
 	uint8_t flags;
 	uint16_t nspans;
 	int32_t peer;
-	uint32_t span;   /* index of the first span */
+	uint32_t span; /* index of the first span */
 };
 
 struct tt_plan {
@@ -115,9 +117,10 @@ struct tt_plan {
 	struct tt_span *spans; /* owned */
 	uint32_t nsteps, nspans, steps_room, spans_room;
 	int32_t tmp_slots, tmp_parts, tmp_of; /* 0 slots: no scratch memory */
-	uint32_t posted_most;  /* most transfers posted between two waits */
-	uint32_t pieces_most;  /* most pieces a span of a posted step can have (rows × at most 2) */
-	tutti_status error;    /* the first failure of the builder; later calls do nothing */
+	uint32_t posted; /* of the builder: transfers since the last wait */
+	uint32_t posted_most; /* most transfers posted between two waits */
+	uint32_t pieces_most; /* most pieces a span of a posted step can have (rows × at most 2) */
+	tutti_status error; /* the first failure of the builder; later calls do nothing */
 };
 
 /* ---- building: all failures are sticky, check once with tt_plan_end() -------------------------------------- */
@@ -127,12 +130,13 @@ void tt_plan_fini(struct tt_plan *plan);
 void tt_plan_tmp(struct tt_plan *plan, int slots, int parts, int of);
 void tt_plan_copy(struct tt_plan *plan, struct tt_span dst, struct tt_span src);
 void tt_plan_reduce(struct tt_plan *plan, struct tt_span dst, const struct tt_span *src, int nsrc, unsigned flags);
+void tt_plan_reduce_also(struct tt_plan *plan, struct tt_span src); /* one more source for the reduction just added */
 void tt_plan_send(struct tt_plan *plan, int peer, struct tt_span src);
 void tt_plan_recv(struct tt_plan *plan, int peer, struct tt_span dst);
 void tt_plan_recv_reduce(struct tt_plan *plan, int peer, struct tt_span dst, struct tt_span src, unsigned flags);
 void tt_plan_wait(struct tt_plan *plan); /* no step if nothing was posted since the last */
-void tt_plan_node(struct tt_plan *plan, enum tt_step_kind kind, int root, struct tt_span dst, struct tt_span src,
-    unsigned flags);
+void tt_plan_node(
+    struct tt_plan *plan, enum tt_step_kind kind, int root, struct tt_span dst, struct tt_span src, unsigned flags);
 tutti_status tt_plan_end(struct tt_plan *plan); /* adds the last wait; TUTTI_OK or the first failure */
 
 /* Spans. A whole row: part 0, parts 1, of 1. */
@@ -151,6 +155,15 @@ tt_part(size_t n, size_t of, size_t k, size_t *begin, size_t *len)
 	*len = each + (k < more ? 1 : 0);
 }
 
+/* Elements in a slot of TMP, where the widest row's slice has `widest` elements (the largest over all slices). */
+static inline size_t
+tt_slot_count(const struct tt_plan *plan, size_t widest)
+{
+	const size_t of = (size_t)plan->tmp_of, parts = (size_t)plan->tmp_parts;
+
+	return of ? widest / of * parts + (widest % of < parts ? widest % of : parts) : 0;
+}
+
 /* ---- looking at plans ----------------------------------------------------------------------------------- */
 
 /* One line per step, for people. Returns the length needed without the final zero, like snprintf. */
@@ -163,7 +176,7 @@ tutti_status tt_plan_expand(const struct tt_plan *plan, const struct tt_shape *s
 /* What the checker found. */
 struct tt_check_report {
 	bool ok;
-	int rank;          /* where, -1 = nowhere in particular */
+	int rank; /* where, -1 = nowhere in particular */
 	int step;
 	char message[256]; /* one sentence: which promise is broken, where, by which step */
 };
@@ -187,15 +200,15 @@ tutti_status tt_plan_check(const struct tt_plan *const *plans, int nranks, const
 
 /* Prices a plan on a machine (LogGP per link class): seconds until the last rank is done. */
 struct tt_link_class {
-	double latency_s;      /* one message end to end, tiny payload */
-	double overhead_s;     /* of the CPU per message posted or received */
-	double s_per_byte;     /* of the wire */
+	double latency_s; /* one message end to end, tiny payload */
+	double overhead_s; /* of the CPU per message posted or received */
+	double s_per_byte; /* of the wire */
 };
 struct tt_machine {
 	struct tt_link_class same_node, between_nodes;
-	double reduce_s_per_byte;     /* per source byte */
+	double reduce_s_per_byte; /* per source byte */
 	double copy_s_per_byte;
-	double node_s_per_byte;       /* of a node's network card, shared by its ranks, each direction */
+	double node_s_per_byte; /* of a node's network card, shared by its ranks, each direction */
 };
 tutti_status tt_plan_simulate(const struct tt_plan *const *plans, int nranks, const int *node_of,
     const struct tt_machine *machine, size_t row_bytes, int slices, int window, double *seconds);
@@ -208,8 +221,8 @@ typedef tutti_status (*tt_plan_maker)(const struct tt_shape *shape, struct tt_pl
 tutti_status tt_plan_cache_create(size_t most_bytes, struct tt_plan_cache **cache);
 void tt_plan_cache_destroy(struct tt_plan_cache *cache);
 /* The plan of this maker for this shape; made if it is not there. Lent until tt_plan_unpin(); pinned plans stay. */
-tutti_status tt_plan_cache_get(struct tt_plan_cache *cache, tt_plan_maker maker, const struct tt_shape *shape,
-    const struct tt_plan **plan);
+tutti_status tt_plan_cache_get(
+    struct tt_plan_cache *cache, tt_plan_maker maker, const struct tt_shape *shape, const struct tt_plan **plan);
 void tt_plan_unpin(struct tt_plan_cache *cache, const struct tt_plan *plan);
 
 #endif /* TT_PLAN_H */

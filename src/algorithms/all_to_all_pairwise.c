@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * all_to_all_pairwise.c - exchange with the ranks at distance 1, 2, 3, ... on both sides.
+ *
+ *	rank r    r-1 ↔ r ↔ r+1      distance 1
+ *	          r-2 ↔ r ↔ r+2      distance 2
+ *	          ...                up to P/2: everybody once
+ *
+ * A few distances are in flight at a time, so that no receiver is flooded. A row's way out and its way in belong to
+ * the same pair and the same window: in place, what arrives waits in a slot until what it replaces has left.
+ * Cost per rank: P-1 messages, (P-1)/P n bytes. Serves uneven rows.
+ * Source: folklore.
+ */
+#include "algorithms/build.h"
+#include "algorithms/list.h"
+
+enum { WINDOW = 4 /* distances in flight: 8 peers */ };
+
+static void
+swap_rows(struct tt_plan *plan, int peer, int slot)
+{
+	tt_plan_send(plan, peer, tt_in(peer));
+	tt_plan_recv(plan, peer, plan->shape.in_place ? tt_slot(slot, peer) : tt_out(peer));
+}
+
+static void
+exchange_window(struct tt_plan *plan, int first, int end)
+{
+	const int n = plan->shape.nranks, me = plan->shape.rank;
+	int peers[2 * WINDOW], npeers = 0;
+
+	for (int distance = first; distance < end; distance++) {
+		peers[npeers++] = tt_mod(me + distance, n);
+		if (2 * distance != n)
+			peers[npeers++] = tt_mod(me - distance, n);
+	}
+	for (int i = 0; i < npeers; i++)
+		swap_rows(plan, peers[i], i);
+	if (first == 1)
+		tt_build_own_row(plan, me, me);
+	tt_plan_wait(plan);
+	for (int i = 0; i < npeers && plan->shape.in_place; i++)
+		tt_plan_copy(plan, tt_out(peers[i]), tt_slot(i, peers[i]));
+}
+
+static tutti_status
+make(const struct tt_shape *shape, struct tt_plan *plan)
+{
+	const int n = shape->nranks, farthest = n / 2;
+
+	tt_plan_init(plan, "pairwise", shape);
+	if (tt_build_alone(plan))
+		return tt_plan_end(plan);
+	if (shape->in_place)
+		tt_plan_tmp(plan, n - 1 < 2 * WINDOW ? n - 1 : 2 * WINDOW, 1, 1);
+	for (int first = 1; first <= farthest; first += WINDOW)
+		exchange_window(plan, first, first + WINDOW <= farthest ? first + WINDOW : farthest + 1);
+	return tt_plan_end(plan);
+}
+
+static struct tt_algorithm_cost
+cost(int nranks, int nnodes)
+{
+	const double others = nranks - 1;
+
+	return (struct tt_algorithm_cost){.messages = (nranks / 2 + WINDOW - 1) / WINDOW,
+	    .overheads = nranks > 2 ? others - 1 : 0,
+	    .bytes = others / nranks,
+	    .copied = 1.0 / nranks};
+}
+
+const struct tt_algorithm tt_all_to_all_pairwise = {
+    .name = "pairwise",
+    .collective = TT_ALL_TO_ALL,
+    .flags = TT_ALG_UNEVEN,
+    .make = make,
+    .cost = cost,
+    .summary = "exchange with the ranks at distance 1, 2, 3, ..., a few at a time",
+    .source = "folklore",
+};

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * build.c - what algorithms share: see build.h.
+ */
+#include "algorithms/build.h"
+
+#include "base/memory.h"
+
+bool
+tt_build_alone(struct tt_plan *plan)
+{
+	const struct tt_span in = tt_in(0);
+
+	if (plan->shape.nranks > 1)
+		return false;
+	if (tt_collective_reduces(plan->shape.collective))
+		tt_plan_reduce(plan, tt_out(0), &in, 1, TT_FINAL);
+	else if (plan->shape.collective != TT_BARRIER)
+		tt_build_own_row(plan, 0, 0);
+	return true;
+}
+
+void
+tt_build_own_row(struct tt_plan *plan, int row, int from)
+{
+	if (!plan->shape.in_place)
+		tt_plan_copy(plan, tt_out(row), tt_in(from));
+}
+
+void
+tt_build_reduce_all(struct tt_plan *plan, struct tt_span dst, struct tt_span own, struct tt_span slot)
+{
+	const int me = plan->shape.rank;
+
+	for (int r = 0; r < plan->shape.nranks; r++) {
+		struct tt_span src = own;
+
+		if (r != me) {
+			src = slot;
+			src.row = tt_slot_of(r, me);
+		}
+		if (r == 0)
+			tt_plan_reduce(plan, dst, &src, 1, TT_FINAL);
+		else
+			tt_plan_reduce_also(plan, src);
+	}
+}
+
+bool
+tt_build_everyone(struct tt_plan *plan, int **ranks)
+{
+	void *memory;
+
+	if (plan->error != TUTTI_OK)
+		return false;
+	plan->error = tt_alloc((size_t)plan->shape.nranks, sizeof(int), "a list of ranks", &memory);
+	if (plan->error != TUTTI_OK)
+		return false;
+	*ranks = memory;
+	for (int r = 0; r < plan->shape.nranks; r++)
+		(*ranks)[r] = r;
+	return true;
+}
+
+void
+tt_build_drop(int *ranks)
+{
+	tt_free(ranks);
+}
+
+void
+tt_build_lane_direct(struct tt_plan *plan, const struct tt_lane *lane, enum tt_buffer from, unsigned flags)
+{
+	const int n = lane->n, me = lane->me, mine = lane->first + me;
+	const struct tt_span result = tt_span_part(TT_OUT, 0, mine, 1, lane->of);
+
+	for (int k = 1; k < n; k++) {
+		const int to = tt_mod(me + k, n), by = tt_mod(me - k, n);
+
+		tt_plan_send(plan, lane->ranks[to], tt_span_part(from, 0, lane->first + to, 1, lane->of));
+		tt_plan_recv(
+		    plan, lane->ranks[by], tt_span_slot(lane->slot + tt_slot_of(by, me), 0, mine, 1, lane->of));
+	}
+	tt_plan_wait(plan);
+	for (int k = 0; k < n; k++) {
+		struct tt_span src = tt_span_slot(lane->slot + tt_slot_of(k, me), 0, mine, 1, lane->of);
+
+		if (k == me)
+			src = tt_span_part(from, 0, mine, 1, lane->of);
+		if (k == 0)
+			tt_plan_reduce(plan, result, &src, 1, flags);
+		else
+			tt_plan_reduce_also(plan, src);
+	}
+	for (int k = 1; k < n; k++) {
+		const int to = tt_mod(me + k, n), by = tt_mod(me - k, n);
+
+		tt_plan_send(plan, lane->ranks[to], result);
+		tt_plan_recv(plan, lane->ranks[by], tt_span_part(TT_OUT, 0, lane->first + by, 1, lane->of));
+	}
+	tt_plan_wait(plan);
+}
+
+/* Positions 1..n stand for the ranks in order. Position x has the height of its lowest set bit; in the infinite
+ * in-order tree its parent is the neighbour at distance x & -x whose height is one more. Positions beyond n do not
+ * exist: whoever would hang there hangs from that position's parent. */
+static int
+parent_position(int x, int n)
+{
+	do {
+		const int low = x & -x;
+
+		if (x == low && 2 * x > n)
+			return 0;
+		x = (x + low) & low << 1 ? x + low : x - low;
+	} while (x > n);
+	return x;
+}
+
+/* The right child: the nearest existing position down the left edge of the right half. */
+static int
+higher_position(int x, int n)
+{
+	for (int half = (x & -x) >> 1; half; half >>= 1)
+		if (x + half <= n)
+			return x + half;
+	return 0;
+}
+
+struct tt_tree_place
+tt_double_tree(int tree, int rank, int n)
+{
+	const int shift = tree ? 1 : 0; /* in tree 1 everyone stands one further: leaves become inner */
+	const int x = tt_mod(rank + shift, n) + 1;
+	const int parent = parent_position(x, n), lower = x - ((x & -x) >> 1), higher = higher_position(x, n);
+
+	return (struct tt_tree_place){
+	    .parent = parent ? tt_mod(parent - 1 - shift, n) : -1,
+	    .lower = lower != x ? tt_mod(lower - 1 - shift, n) : -1,
+	    .higher = higher ? tt_mod(higher - 1 - shift, n) : -1,
+	};
+}

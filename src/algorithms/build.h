@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * build.h - what algorithms share: short names for spans, arithmetic on ranks, groups of ranks, small stages.
+ */
+#ifndef TT_ALGORITHMS_BUILD_H
+#define TT_ALGORITHMS_BUILD_H
+
+#include "algorithms/algorithms.h"
+
+/* a modulo n, never negative. */
+static inline int
+tt_mod(int a, int n)
+{
+	const int m = a % n;
+
+	return m < 0 ? m + n : m;
+}
+
+/* The smallest L with 2^L ≥ n: the fewest rounds in which n ranks can hear of each other. */
+static inline int
+tt_log2_up(int n)
+{
+	int rounds = 0;
+
+	while ((1 << rounds) < n)
+		rounds++;
+	return rounds;
+}
+
+/* A whole row; a whole slot that is like row `like`. */
+static inline struct tt_span
+tt_in(int row)
+{
+	return tt_span_rows(TT_IN, row, 1);
+}
+
+static inline struct tt_span
+tt_out(int row)
+{
+	return tt_span_rows(TT_OUT, row, 1);
+}
+
+static inline struct tt_span
+tt_slot(int slot, int like)
+{
+	return tt_span_slot(slot, like, 0, 1, 1);
+}
+
+/* Where the contribution of `rank` goes among nranks-1 slots, one for each rank but `me`. */
+static inline int
+tt_slot_of(int rank, int me)
+{
+	return rank < me ? rank : rank - 1;
+}
+
+/* This rank is alone: writes the whole plan (result = own contribution) and returns true. */
+bool tt_build_alone(struct tt_plan *plan);
+
+/* OUT's row `row` = IN's row `from`, unless they are the same memory. */
+void tt_build_own_row(struct tt_plan *plan, int row, int from);
+
+/* dst = the sum over all nranks ranks, in rank order: `own` for this rank, slot tt_slot_of(r) for the others, shaped
+ * like `slot`. */
+void tt_build_reduce_all(struct tt_plan *plan, struct tt_span dst, struct tt_span own, struct tt_span slot);
+
+/* The list 0, 1, ... nranks-1, to be dropped afterwards; false: the plan has failed. */
+bool tt_build_everyone(struct tt_plan *plan, int **ranks);
+void tt_build_drop(int *ranks);
+
+/* A group of ranks that share a row: the parts first, first+1, ... first+n-1 of `of` are dealt to its n members. */
+struct tt_lane {
+	const int *ranks; /* in rank order */
+	int n, me; /* members; this rank's place among them */
+	int first, of; /* the parts that the group works on: n of them */
+	int slot; /* the first of n-1 slots that it may use, each of at least one part */
+};
+
+/* All-reduce of the lane's parts of row 0, in two rounds: everyone's part i to member i, which reduces; then direct
+ * all-gather. `from` is where the contributions are; the result is in OUT. */
+void tt_build_lane_direct(struct tt_plan *plan, const struct tt_lane *lane, enum tt_buffer from, unsigned flags);
+
+/* The double binary tree: rank's neighbours in tree 0 or 1 over n ranks, -1 = none. In tree 0 the ranks of `lower`
+ * come before the rank, those of `higher` after it. Hardly a rank has children in both trees. */
+struct tt_tree_place {
+	int parent, lower, higher;
+};
+struct tt_tree_place tt_double_tree(int tree, int rank, int n);
+
+#endif /* TT_ALGORITHMS_BUILD_H */

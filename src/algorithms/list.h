@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * list.h - the names of all algorithms, in the order of the table.
+ */
+#ifndef TT_ALGORITHMS_LIST_H
+#define TT_ALGORITHMS_LIST_H
+
+#include "algorithms/algorithms.h"
+
+#define TT_ALGORITHM_LIST(entry) \
+	entry(tt_all_reduce_oneshot) entry(tt_all_reduce_direct) entry(tt_all_reduce_ring) entry(tt_all_reduce_tree) \
+	    entry(tt_all_reduce_recursive_doubling) entry(tt_reduce_scatter_direct) entry(tt_reduce_scatter_ring) \
+		entry(tt_all_gather_direct) entry(tt_all_gather_ring) entry(tt_broadcast_binomial) \
+		    entry(tt_broadcast_chain) entry(tt_reduce_direct) entry(tt_reduce_binomial) \
+			entry(tt_scatter_linear) entry(tt_gather_linear) entry(tt_all_to_all_pairwise) \
+			    entry(tt_barrier_dissemination)
+
+#define TT_DECLARE(name) extern const struct tt_algorithm name;
+TT_ALGORITHM_LIST(TT_DECLARE)
+#undef TT_DECLARE
+
+#endif /* TT_ALGORITHMS_LIST_H */
