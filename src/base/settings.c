@@ -21,7 +21,7 @@
 #define LEAST_STAGING ((size_t)4096)
 #define MOST_STAGING ((size_t)1 << 40)
 #define PREFIX "TUTTI_"
-#define MOST_SCALE 1000000 /* digits behind the point: six, so that nothing overflows below a terabyte */
+#define MOST_DECIMALS 6 /* behind the point: six digits of terabytes still fit 64 bits */
 
 extern char **environ;
 
@@ -82,39 +82,39 @@ suffix_shift(const char *suffix)
 	return letter == NULL || suffix[1] != '\0' ? -1 : 10 * ((int)((letter - letters) % 4) + 1);
 }
 
-/* Digits; *text is moved behind them. False if there are none or too many. */
-static bool
-read_digits(const char **text, uint64_t *value, uint64_t *scale)
+/* Digits; *text is moved behind them. How many there are, 0 also if they are too many for a number. */
+static int
+read_digits(const char **text, uint64_t *value)
 {
 	const char *from = *text;
 
 	*value = 0;
-	*scale = 1;
 	for (; **text >= '0' && **text <= '9'; (*text)++)
-		if (__builtin_mul_overflow(*value, 10, value) || __builtin_mul_overflow(*scale, 10, scale) ||
+		if (__builtin_mul_overflow(*value, 10, value) ||
 		    __builtin_add_overflow(*value, (uint64_t)(**text - '0'), value))
-			return false;
-	return *text != from;
+			return 0;
+	return (int)(*text - from);
 }
 
 static bool
 read_size(const char *text, size_t *bytes)
 {
-	uint64_t whole, part = 0, scale = 1, unused;
+	uint64_t whole, part = 0, scale = 1;
 	const char *at = text;
-	bool fraction;
-	int shift;
+	int digits = 0, shift;
 
-	if (!read_digits(&at, &whole, &unused))
+	if (read_digits(&at, &whole) == 0)
 		return false;
-	fraction = *at == '.';
-	if (fraction) {
+	if (*at == '.') {
 		at++;
-		if (!read_digits(&at, &part, &scale) || scale > MOST_SCALE)
+		digits = read_digits(&at, &part);
+		if (digits == 0 || digits > MOST_DECIMALS)
 			return false;
 	}
+	for (int i = 0; i < digits; i++)
+		scale *= 10;
 	shift = suffix_shift(at);
-	if (shift < 0 || (fraction && shift == 0))
+	if (shift < 0 || (digits > 0 && shift == 0))
 		return false;
 	return !__builtin_mul_overflow(whole, UINT64_C(1) << shift, &whole) &&
 	       !__builtin_add_overflow(whole, (part << shift) / scale, bytes);
@@ -153,14 +153,14 @@ read_switch(const char *text, int *on)
 static bool
 read_timeout(const char *text, int64_t *timeout_ms)
 {
-	uint64_t value, unused;
+	uint64_t value;
 	const char *at = text;
 
 	if (strcmp(text, "-1") == 0) {
 		*timeout_ms = -1;
 		return true;
 	}
-	if (!read_digits(&at, &value, &unused) || *at != '\0' || value == 0 || value > INT64_MAX)
+	if (read_digits(&at, &value) == 0 || *at != '\0' || value == 0 || value > INT64_MAX)
 		return false;
 	*timeout_ms = (int64_t)value;
 	return true;
