@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bytes.h - integers in the little-endian form in which they travel.
+ */
+#ifndef TT_BOOTSTRAP_BYTES_H
+#define TT_BOOTSTRAP_BYTES_H
+
+#include <stdint.h>
+
+static inline void
+tt_put_u16(unsigned char *at, uint16_t value)
+{
+	at[0] = (unsigned char)value;
+	at[1] = (unsigned char)(value >> 8);
+}
+
+static inline uint16_t
+tt_get_u16(const unsigned char *at)
+{
+	return (uint16_t)(at[0] | at[1] << 8);
+}
+
+static inline void
+tt_put_u32(unsigned char *at, uint32_t value)
+{
+	tt_put_u16(at, (uint16_t)value);
+	tt_put_u16(at + 2, (uint16_t)(value >> 16));
+}
+
+static inline uint32_t
+tt_get_u32(const unsigned char *at)
+{
+	return (uint32_t)tt_get_u16(at) | (uint32_t)tt_get_u16(at + 2) << 16;
+}
+
+static inline void
+tt_put_u64(unsigned char *at, uint64_t value)
+{
+	tt_put_u32(at, (uint32_t)value);
+	tt_put_u32(at + 4, (uint32_t)(value >> 32));
+}
+
+static inline uint64_t
+tt_get_u64(const unsigned char *at)
+{
+	return (uint64_t)tt_get_u32(at) | (uint64_t)tt_get_u32(at + 4) << 32;
+}
+
+#endif /* TT_BOOTSTRAP_BYTES_H */
