@@ -26,6 +26,7 @@
 #include "base/atomics.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/headroom.h"
 #include "base/memory.h"
 #include "base/process.h"
 
@@ -42,6 +43,7 @@
 #define USUAL_LEAST ((size_t)1 << 30)
 #define MOST_SIZE ((size_t)1 << 44)
 #define FILL_STEP ((size_t)16 << 20) /* a signal undoes the fallocate that it interrupts: so not all in one */
+#define SPARE ((size_t)8 << 20) /* left to everybody else when a piece is taken */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 struct head {
@@ -177,30 +179,53 @@ init_lock(pthread_mutex_t *lock)
 	return tt_fail_errno("cannot make a lock in shared memory");
 }
 
+/* Beyond a memory limit the kernel would not fail the call but kill a process. */
+static tutti_status
+check_headroom(size_t bytes)
+{
+	char limit[TT_LIMIT_NAME];
+	const size_t left = tt_headroom("", limit);
+
+	if (bytes <= left && left - bytes >= SPARE)
+		return TUTTI_OK;
+	return tt_fail(TUTTI_ERR_NOMEM, -1, "no memory for %zu bytes of shared memory: %s has %zu MiB left", bytes,
+	    limit, left >> 20);
+}
+
+static tutti_status
+fill_step(int fd, uint64_t offset, size_t bytes)
+{
+	int result;
+
+	do
+		result = fallocate(fd, 0, (off_t)offset, (off_t)bytes);
+	while (result != 0 && errno == EINTR);
+	if (result == 0)
+		return TUTTI_OK;
+	if (errno == ENOSPC)
+		errno = ENOMEM;
+	return tt_fail_errno("cannot allocate shared memory");
+}
+
 /* Makes the pages of a range exist, or says why not; what it allocated by then is freed again. */
 static tutti_status
 fill(int fd, uint64_t offset, size_t bytes)
 {
+	tutti_status status = check_headroom(bytes);
 	size_t done = 0;
 
-	while (done < bytes) {
+	while (status == TUTTI_OK && done < bytes) {
 		const size_t step = tt_min_size(bytes - done, FILL_STEP);
 
-		if (fallocate(fd, 0, (off_t)(offset + done), (off_t)step) == 0)
-			done += step;
-		else if (errno != EINTR)
-			break;
+		status = fill_step(fd, offset + done, step);
+		done += step;
+		/* The other ranks of the node allocate at the same time. */
+		if (status == TUTTI_OK && done < bytes)
+			status = check_headroom(bytes - done);
 	}
-	if (done == bytes)
-		return TUTTI_OK;
-	const int number = errno;
-	char reason[128];
-
-	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
-	return tt_fail(number == ENOSPC || number == ENOMEM ? TUTTI_ERR_NOMEM : TUTTI_ERR_SYSTEM, -1,
-	    "cannot allocate %zu bytes of shared memory, %zu of them were there (%s): "
-	    "the machine's or the container's memory limit is reached",
-	    bytes, done, strerror_r(number, reason, sizeof(reason)));
+	if (status != TUTTI_OK && done > 0)
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
+	return status;
 }
 
 static tutti_status
