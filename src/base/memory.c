@@ -39,7 +39,7 @@ tt_free(void *memory)
 tutti_status
 tt_strdup(const char *text, char **copy)
 {
-	void *memory;
+	void *memory = NULL;
 	size_t bytes;
 
 	if (text == NULL) {

@@ -67,7 +67,7 @@ listen_on(const struct tt_address *address, int *fd)
 	const socklen_t bytes = tt_address_to_sockaddr(address, &where);
 	char text[PRINT_BYTES];
 	tutti_status status;
-	int made;
+	int made = -1;
 
 	TT_TRY(open_tcp(address, &made));
 	/* Old connections in TIME_WAIT shall not keep a job from its port; a living listener still does. */
@@ -195,7 +195,7 @@ tt_connect_tcp(const struct tt_address *address, int *fd)
 	const socklen_t bytes = tt_address_to_sockaddr(address, &where);
 	char text[PRINT_BYTES], what[PRINT_BYTES + 32] = "cannot connect to ";
 	tutti_status status;
-	int made;
+	int made = -1;
 
 	TT_TRY(open_tcp(address, &made));
 	/* Interrupted, a connect goes on by itself. */

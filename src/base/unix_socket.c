@@ -39,9 +39,9 @@ tutti_status
 tt_listen_unix(const void *name, size_t bytes, int *fd)
 {
 	struct sockaddr_un where;
-	socklen_t length;
+	socklen_t length = 0;
 	tutti_status status;
-	int made;
+	int made = -1;
 
 	TT_TRY(open_unix(name, bytes, &where, &length, &made));
 	if (bind(made, (const struct sockaddr *)&where, length) == 0 && listen(made, SOMAXCONN) == 0) {
@@ -57,9 +57,9 @@ tutti_status
 tt_connect_unix(const void *name, size_t bytes, int *fd)
 {
 	struct sockaddr_un where;
-	socklen_t length;
+	socklen_t length = 0;
 	tutti_status status;
-	int made, result;
+	int made = -1, result;
 
 	TT_TRY(open_unix(name, bytes, &where, &length, &made));
 	do
