@@ -103,6 +103,12 @@ max_uint64(u8v x, u8v y)
 	return vector_select((u8v)((u64v)x > (u64v)y), x, y);
 }
 
+INLINE u8v
+average_uint16(u8v x, u8v y)
+{
+	return (u8v)_mm256_avg_epu16((__m256i)x, (__m256i)y);
+}
+
 /* The instruction gives its second operand if one is NaN or both are zeros. So the two orders differ in these cases
  * only, and the union of their bits is a NaN, or -0 if one is. */
 INLINE u8v

@@ -103,6 +103,12 @@ max_uint64(u8v x, u8v y)
 	return (u8v)_mm512_max_epu64((__m512i)x, (__m512i)y);
 }
 
+INLINE u8v
+average_uint16(u8v x, u8v y)
+{
+	return (u8v)_mm512_avg_epu16((__m512i)x, (__m512i)y);
+}
+
 /* The instruction gives its second operand if one is NaN or both are zeros. So the two orders differ in these cases
  * only, and the union of their bits is a NaN, or -0 if one is. */
 INLINE u8v

@@ -2,9 +2,10 @@
  *
  * divide.c - integer division of a block in place.
  *
- * The rule: every intermediate is exact, so the result is the quotient rounded toward zero whatever computes it.
- * Values of up to 32 bits are divided as doubles, which vectors can do: both operands are exact, and a quotient
- * that is not whole differs from a whole number by at least 1 / divisor, far more than a rounding of 2^-53.
+ * The rule: the result is the quotient rounded toward zero, whatever computes it. Values of up to 32 bits are divided
+ * as doubles, of up to 16 bits as floats, which vectors can do. A quotient that is not whole differs from a whole
+ * number by at least 1 / divisor, far more than a rounding moves it; a divisor that float cannot hold is so great
+ * that the quotient is less than one.
  */
 #include <string.h>
 
@@ -21,10 +22,10 @@
 		} \
 	}
 
-DIVIDE(int8, int8_t, double)
-DIVIDE(uint8, uint8_t, double)
-DIVIDE(int16, int16_t, double)
-DIVIDE(uint16, uint16_t, double)
+DIVIDE(int8, int8_t, float)
+DIVIDE(uint8, uint8_t, float)
+DIVIDE(int16, int16_t, float)
+DIVIDE(uint16, uint16_t, float)
 DIVIDE(int32, int32_t, double)
 DIVIDE(uint32, uint32_t, double)
 DIVIDE(int64, int64_t, int64_t)

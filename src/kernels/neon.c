@@ -103,6 +103,12 @@ max_uint64(u8v x, u8v y)
 	return vector_select((u8v)((u64v)x > (u64v)y), x, y);
 }
 
+INLINE u8v
+average_uint16(u8v x, u8v y)
+{
+	return (u8v)vrhaddq_u16((uint16x8_t)x, (uint16x8_t)y);
+}
+
 /* These give NaN if one is NaN, and put -0 below +0. */
 INLINE u8v
 min_float32(u8v x, u8v y)

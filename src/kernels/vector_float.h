@@ -7,8 +7,9 @@
  * load did. MIN and MAX of narrow floats need no conversion: they compare the bits as ordered integers.
  * Only store makes NaN canonical; until then a NaN may be any.
  *
- * Needs from the instruction set: min_float32, min_float64 (NaN if one is; -0 < +0), min_int16, min_int8,
- * min_uint16, min_uint32, max_uint32, half_load, half_store, half_low, half_high, half_pack.
+ * Needs from the instruction set: min_float32, min_float64 (NaN if one is; -0 < +0), min_int16, min_int8, min_uint16,
+ * min_uint32, max_uint32, average_uint16 ((x + y + 1) / 2 without overflow), half_load, half_store, half_low,
+ * half_high, half_pack.
  */
 #ifndef TT_KERNELS_VECTOR_FLOAT_H
 #define TT_KERNELS_VECTOR_FLOAT_H
@@ -192,16 +193,6 @@ bfloat16_load(const uint8_t *from)
 	return (struct block){(u8v)(x << 16), (u8v)(x & 0xffff0000u), (u8v)(y << 16), (u8v)(y & 0xffff0000u)};
 }
 
-/* Adds what makes cutting off the low half a rounding to nearest even. A NaN stays one: those that bfloat16
- * arithmetic in fp32 can give have no bits in the low half, so nothing is carried. */
-INLINE u32v
-bfloat16_round(u8v x)
-{
-	const u32v bits = (u32v)x;
-
-	return bits + 0x7fff + ((bits >> 16) & 1);
-}
-
 /* `last` is the greatest magnitude that is not NaN, `nan` the canonical one. */
 INLINE u8v
 canonical_16(u8v x, int16_t last, int16_t nan)
@@ -211,12 +202,16 @@ canonical_16(u8v x, int16_t last, int16_t nan)
 	return vector_select((u8v)is_nan, (u8v)((s16v){0} + nan), x);
 }
 
+/* Rounds to nearest even by adding 0x7fff, or 0x8000 if the half that is kept is odd, to the half that is lost: the
+ * carry is the top bit of the average. A NaN stays one: those that bfloat16 values can give in fp32 lose zeros. */
 INLINE u8v
 bfloat16_pack(u8v even, u8v odd)
 {
-	const u32v low = bfloat16_round(even) >> 16, high = bfloat16_round(odd) & 0xffff0000u;
+	const u16v kept = (u16v)(((u32v)even >> 16) | ((u32v)odd & 0xffff0000u));
+	const u16v lost = (u16v)(((u32v)even & 0xffff) | ((u32v)odd << 16));
+	const u16v carry = (u16v)average_uint16((u8v)lost, (u8v)((kept & 1) | 0x7ffe)) >> 15;
 
-	return canonical_16((u8v)(low | high), 0x7f80, 0x7fc0);
+	return canonical_16((u8v)(kept + carry), 0x7f80, 0x7fc0);
 }
 
 INLINE void
