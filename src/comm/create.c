@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * create.c - from a rendezvous to a communicator.
+ *
+ *	world (who, where) ── agree on facts ── node's shared piece ── open transports ── addresses ── links ── go
+ *
+ * Every step that can fail on one rank only is followed by an exchange that carries the failure, so that all
+ * ranks return an error, and the same one.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/process.h"
+#include "bootstrap/identity.h"
+#include "comm/comm.h"
+#include "shm/shm.h"
+#include "tcp/tcp.h"
+#include "topology/host.h"
+
+#define PEER_TIMEOUT_MS 10000
+#define PLAN_CACHE_BYTES ((size_t)8 << 20)
+
+/* What every rank tells the others before anything is opened. */
+struct facts_card {
+	int32_t status;
+	int32_t cores;
+	uint32_t transports; /* bit set, in the order of known_transports */
+	uint32_t version;
+	struct tt_select_facts facts; /* rank 0's count */
+	char message[256];
+};
+
+struct address_card {
+	int32_t status;
+	uint64_t shared_offset;
+	uint16_t bytes[TT_PORTS_TRANSPORTS];
+	char message[256];
+	unsigned char address[TT_PORTS_TRANSPORTS][TUTTI_ADDRESS_BYTES];
+};
+
+typedef const tutti_transport *(*transport_entry)(void);
+static const transport_entry known_transports[] = {tt_transport_shm, tt_transport_tcp};
+
+/* ---- names of transports --------------------------------------------------------------------------------------- */
+
+static tutti_status
+unknown_transport(const char *name, size_t len)
+{
+	char known[128] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < TT_COUNT_OF(known_transports); i++)
+		used += (size_t)snprintf(
+		    known + used, sizeof(known) - used, "%s%s", i ? ", " : "", known_transports[i]()->name);
+	return tt_fail(
+	    TUTTI_ERR_ARGUMENT, -1, "there is no transport \"%.*s\"; there are: %s", (int)len, name, known);
+}
+
+static tutti_status
+parse_transports(const char *text, uint32_t *set)
+{
+	*set = 0;
+	if (text == NULL) {
+		*set = (1u << TT_COUNT_OF(known_transports)) - 1;
+		return TUTTI_OK;
+	}
+	for (const char *p = text;; p++) {
+		const size_t len = strcspn(p, ",");
+		size_t i = 0;
+
+		while (i < TT_COUNT_OF(known_transports) && (strlen(known_transports[i]()->name) != len ||
+								strncmp(known_transports[i]()->name, p, len) != 0))
+			i++;
+		if (i == TT_COUNT_OF(known_transports))
+			return unknown_transport(p, len);
+		*set |= 1u << i;
+		p += len;
+		if (*p == '\0')
+			return TUTTI_OK;
+	}
+}
+
+/* ---- agreement ------------------------------------------------------------------------------------------------- */
+
+/* The first rank that failed decides for all. cards: size cards of `bytes` each, starting with an int32 status. */
+static tutti_status
+first_failure(const tutti_comm *comm, const void *cards, size_t bytes, size_t message_at)
+{
+	for (int r = 0; r < comm->size; r++) {
+		const char *card = (const char *)cards + (size_t)r * bytes;
+		int32_t status;
+
+		memcpy(&status, card, sizeof(status));
+		if (status == TUTTI_OK)
+			continue;
+		if (r == comm->rank)
+			return (tutti_status)status; /* recorded where it was decided */
+		return tt_fail((tutti_status)status, r, "rank %d could not join: %.255s", r, card + message_at);
+	}
+	return TUTTI_OK;
+}
+
+static tutti_status
+agree(tutti_comm *comm, const void *mine, size_t bytes, size_t message_at, int64_t deadline_ns, void **cards)
+{
+	tutti_status status;
+
+	TT_TRY(tt_alloc((size_t)comm->size, bytes, "cards of the ranks", cards));
+	status = tt_world_exchange(comm->world, mine, bytes, *cards, deadline_ns);
+	if (status == TUTTI_OK)
+		status = first_failure(comm, *cards, bytes, message_at);
+	if (status != TUTTI_OK) {
+		tt_free(*cards);
+		*cards = NULL;
+	}
+	return status;
+}
+
+static void
+note_failure(tutti_status status, int32_t *card_status, char *message, size_t bytes)
+{
+	*card_status = (int32_t)status;
+	if (status != TUTTI_OK)
+		snprintf(message, bytes, "%.250s", tt_last_error()->message);
+}
+
+/* Rank 0's constants, everybody's limits; without a world the rank's own. */
+static tutti_status
+agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t *agreed)
+{
+	struct facts_card mine = {.cores = tt_host_cores(), .transports = transports, .version = 1};
+	struct facts_card *cards;
+	void *memory;
+	tutti_status status;
+
+	tt_select_facts_init(&mine.facts, comm->size, comm->world ? tt_world_nnodes(comm->world) : 1,
+	    comm->world ? tt_world_node_of(comm->world) : NULL);
+	mine.facts.staging_bytes = (int64_t)comm->settings.staging_bytes;
+	mine.facts.lanes = TT_EXECUTOR_LANES;
+	mine.facts.reproducible = comm->settings.reproducible;
+	if (comm->settings.text[TT_SET_ALGORITHM] != NULL)
+		snprintf(mine.facts.rules, sizeof(mine.facts.rules), "%s", comm->settings.text[TT_SET_ALGORITHM]);
+	status = tt_select_rules_check(mine.facts.rules);
+	comm->facts = mine.facts;
+	comm->facts.cores = mine.cores;
+	*agreed = transports;
+	if (comm->world == NULL)
+		return status;
+
+	note_failure(status, &mine.status, mine.message, sizeof(mine.message));
+	TT_TRY(agree(comm, &mine, sizeof(mine), offsetof(struct facts_card, message), deadline_ns, &memory));
+	cards = memory;
+	comm->facts = cards[0].facts;
+	comm->facts.cores = cards[0].cores;
+	for (int r = 1; r < comm->size; r++) {
+		if (cards[r].cores < comm->facts.cores)
+			comm->facts.cores = cards[r].cores;
+		*agreed &= cards[r].transports;
+		if (cards[r].transports != cards[0].transports && comm->rank == 0)
+			tt_log(&comm->log, TT_LOG_WARN,
+			    "rank %d allows other transports than rank 0; only those that all "
+			    "allow are used",
+			    r);
+	}
+	tt_free(memory);
+	return TUTTI_OK;
+}
+
+/* ---- transports ------------------------------------------------------------------------------------------------ */
+
+static tutti_environment
+environment(const tutti_comm *comm)
+{
+	tutti_environment env = {.size = sizeof(env),
+	    .rank = comm->rank,
+	    .nranks = comm->size,
+	    .lanes = TT_EXECUTOR_LANES,
+	    .key = tt_world_key(comm->world),
+	    .interfaces = comm->settings.text[TT_SET_INTERFACES],
+	    .port_range = comm->settings.text[TT_SET_PORT_RANGE],
+	    .cores = comm->facts.cores,
+	    .connect_timeout_ms = comm->settings.timeout_ms > 0 ? comm->settings.timeout_ms : 300000,
+	    .peer_timeout_ms = PEER_TIMEOUT_MS};
+
+	env.local_ranks = tt_world_local_ranks(comm->world, &env.nlocal);
+	return env;
+}
+
+/* The node's first rank takes the piece of memory that the local transports of its ranks share. */
+static tutti_status
+take_shared(tutti_comm *comm, const tutti_transport *transport, const tutti_environment *env)
+{
+	const size_t need = transport->shared_need != NULL ? transport->shared_need(env) : 0;
+
+	if (need == 0 || comm->node_rank != 0 || comm->node_size == 1)
+		return TUTTI_OK;
+	TT_TRY(tt_segment_take(comm->segment, need, &comm->shared_offset));
+	return TUTTI_OK;
+}
+
+/* Does the set of transports reach every rank? The first port that does, in order of preference. */
+static tutti_status
+port_for(const tutti_comm *comm, int peer, int *port)
+{
+	const int *node_of = tt_world_node_of(comm->world);
+	const bool local = node_of[peer] == node_of[comm->rank];
+
+	for (int i = 0; i < comm->ports.nports; i++) {
+		if ((comm->ports.port[i].properties.capabilities & TUTTI_IS_LOCAL) != 0 && !local)
+			continue;
+		*port = i;
+		return TUTTI_OK;
+	}
+	return tt_fail(TUTTI_ERR_UNSUPPORTED, peer, "no transport that all ranks allow joins ranks %d and %d%s",
+	    comm->rank, peer, local ? "" : ", which share no memory: allow \"tcp\"");
+}
+
+static tutti_status
+connect_all(tutti_comm *comm, const struct address_card *cards, const int *port_of)
+{
+	for (int r = 0; r < comm->size; r++) {
+		int port = 0;
+
+		if (r == comm->rank)
+			continue;
+		TT_TRY(port_for(comm, r, &port));
+		TT_TRY(tt_ports_connect(
+		    &comm->ports, port, r, cards[r].address[port_of[port]], cards[r].bytes[port_of[port]]));
+	}
+	return TUTTI_OK;
+}
+
+static tutti_status
+open_transports(tutti_comm *comm, uint32_t set, const uint64_t *offset_of, struct address_card *card, int *port_of)
+{
+	for (int i = 0; i < (int)TT_COUNT_OF(known_transports); i++) {
+		const tutti_transport *transport = known_transports[i]();
+		tutti_environment env = environment(comm);
+		const size_t need = transport->shared_need != NULL ? transport->shared_need(&env) : 0;
+		size_t bytes = TUTTI_ADDRESS_BYTES;
+
+		if ((set & (1u << i)) == 0)
+			continue;
+		if (need > 0) {
+			if (comm->node_size == 1)
+				continue; /* a local transport, and nobody to reach */
+			env.shared = tt_segment_at(comm->segment, offset_of[env.local_ranks[0]]);
+			env.shared_bytes = need;
+		} else if (comm->node_size == comm->size && comm->ports.nports > 0) {
+			continue; /* all ranks are reached already */
+		}
+		TT_TRY(tt_ports_open(&comm->ports, transport, &env));
+		TT_TRY(tt_ports_address(&comm->ports, comm->ports.nports - 1, card->address[i], &bytes));
+		card->bytes[i] = (uint16_t)bytes;
+		port_of[comm->ports.nports - 1] = i;
+	}
+	return TUTTI_OK;
+}
+
+static tutti_status
+join_up(tutti_comm *comm, uint32_t set, int64_t deadline_ns)
+{
+	int port_of[TT_PORTS_TRANSPORTS] = {0};
+	struct address_card *mine, *cards;
+	uint64_t *offsets;
+	void *memory, *all;
+	tutti_status status = TUTTI_OK;
+	const tutti_environment env = environment(comm);
+
+	/* The pieces first: a card each with the offset. */
+	TT_TRY(tt_alloc(1, sizeof(*mine) + (size_t)comm->size * sizeof(uint64_t), "an address card", &memory));
+	mine = memory;
+	offsets = (uint64_t *)(void *)(mine + 1);
+	for (size_t i = 0; i < TT_COUNT_OF(known_transports) && status == TUTTI_OK; i++)
+		if ((set & (1u << i)) != 0)
+			status = take_shared(comm, known_transports[i](), &env);
+	note_failure(status, &mine->status, mine->message, sizeof(mine->message));
+	mine->shared_offset = comm->shared_offset;
+	status = agree(comm, mine, offsetof(struct address_card, address), offsetof(struct address_card, message),
+	    deadline_ns, &all);
+	if (status == TUTTI_OK) {
+		for (int r = 0; r < comm->size; r++) {
+			const char *card = (const char *)all + (size_t)r * offsetof(struct address_card, address);
+
+			memcpy(&offsets[r], card + offsetof(struct address_card, shared_offset), sizeof(uint64_t));
+		}
+		tt_free(all);
+		status = open_transports(comm, set, offsets, mine, port_of);
+		note_failure(status, &mine->status, mine->message, sizeof(mine->message));
+		status = agree(comm, mine, sizeof(*mine), offsetof(struct address_card, message), deadline_ns, &all);
+	}
+	if (status == TUTTI_OK) {
+		cards = all;
+		status = connect_all(comm, cards, port_of);
+		/* One more round: nobody starts before everybody can. */
+		note_failure(status, &mine->status, mine->message, sizeof(mine->message));
+		tt_free(all);
+		status = agree(comm, mine, offsetof(struct address_card, address),
+		    offsetof(struct address_card, message), deadline_ns, &all);
+		if (status == TUTTI_OK)
+			tt_free(all);
+	}
+	tt_free(memory);
+	return status;
+}
+
+/* ---- the background thread's way up ------------------------------------------------------------------------------ */
+
+static void
+on_message(void *context, int from, const void *bytes, size_t n)
+{
+	tutti_comm *comm = context;
+
+	tt_failure_message(comm->failure, from, bytes, n, tt_now_ns());
+}
+
+static void
+on_lost(void *context, int rank, const char *why)
+{
+	tutti_comm *comm = context;
+	char text[256];
+
+	snprintf(
+	    text, sizeof(text), "rank %d died or became unreachable: %s (noticed by rank %d)", rank, why, comm->rank);
+	tt_failure_report(comm->failure, TT_REPORT_DEATH, rank, 0, text, tt_now_ns());
+}
+
+static void
+on_left(void *context, int rank)
+{
+	tutti_comm *comm = context;
+
+	tt_failure_left(comm->failure, rank);
+}
+
+static void
+on_alarm(void *context, int64_t now_ns)
+{
+	tutti_comm *comm = context;
+
+	tt_failure_alarm(comm->failure, now_ns);
+}
+
+static void
+way_send(void *context, int to, const void *bytes, size_t n)
+{
+	tutti_comm *comm = context;
+
+	if (comm->world != NULL)
+		(void)tt_world_send(comm->world, to, bytes, n);
+}
+
+static void
+way_alarm(void *context, int64_t when_ns)
+{
+	tutti_comm *comm = context;
+
+	if (comm->world != NULL)
+		tt_world_set_alarm(comm->world, when_ns);
+}
+
+static void
+way_wake(void *context)
+{
+	tutti_comm *comm = context;
+
+	tt_ports_ring(&comm->ports);
+}
+
+/* ---- building ---------------------------------------------------------------------------------------------------- */
+
+static tutti_status
+build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meeting *meeting, int64_t deadline_ns)
+{
+	const struct tt_failure_ways ways = {comm, way_send, way_alarm, way_wake};
+	const struct tt_world_handler handler = {comm, on_message, on_lost, on_left, on_alarm};
+	uint32_t transports, set;
+
+	TT_TRY(tt_failure_create(comm->rank, comm->size, &ways, &comm->log, &comm->failure));
+	TT_TRY(tt_ports_init(&comm->ports, comm->rank, comm->size));
+	TT_TRY(parse_transports(comm->settings.text[TT_SET_TRANSPORTS], &transports));
+	if (comm->size > 1) {
+		const struct tt_world_config config = {.rank = comm->rank,
+		    .size = comm->size,
+		    .rendezvous = rendezvous,
+		    .meeting = meeting,
+		    .share_memory = (transports & 1u) != 0,
+		    .settings = &comm->settings,
+		    .log = comm->log,
+		    .deadline_ns = deadline_ns,
+		    .peer_timeout_ms = PEER_TIMEOUT_MS};
+
+		TT_TRY(tt_world_create(&config, &comm->world));
+		(void)tt_world_local_ranks(comm->world, &comm->node_size);
+		comm->node_rank = tt_world_local_rank(comm->world);
+		if (tt_world_segment(comm->world) != NULL)
+			comm->segment = tt_segment_share(tt_world_segment(comm->world));
+	}
+	TT_TRY(agree_facts(comm, transports, deadline_ns, &set));
+	comm->crowded = comm->facts.most_per_node > comm->facts.cores;
+	TT_TRY(tt_executor_create(&comm->ports, (size_t)comm->facts.staging_bytes, &comm->executor));
+	TT_TRY(tt_plan_cache_create(PLAN_CACHE_BYTES, &comm->plans));
+	if (comm->world != NULL) {
+		TT_TRY(join_up(comm, set, deadline_ns));
+		TT_TRY(tt_world_start(comm->world, &handler));
+	}
+	if (comm->settings.progress_thread)
+		TT_TRY(tt_comm_progress_start(comm));
+	tt_log(&comm->log, TT_LOG_INFO, "communicator of %d ranks on %d nodes, %d on mine, kernels %s", comm->size,
+	    comm->facts.nnodes, comm->node_size, comm->kernels->name);
+	return TUTTI_OK;
+}
+
+/* Requests that the program has not waited for outlive their communicator: the wait will say so. */
+static void
+let_go_requests(tutti_comm *comm)
+{
+	tutti_request *request = comm->all_requests;
+
+	while (request != NULL) {
+		tutti_request *next = request->sibling;
+
+		tt_free(request->tables);
+		request->tables = NULL;
+		if (request->state == TT_REQUEST_FREE) {
+			tt_free(request);
+		} else {
+			if (request->state != TT_REQUEST_ENDED) {
+				request->status = TUTTI_ERR_STATE;
+				tt_error_fill(&request->error, TUTTI_ERR_STATE, NULL, 0, request->call.sequence,
+				    "the communicator was destroyed while this operation was pending");
+			}
+			request->state = TT_REQUEST_ENDED;
+			request->comm = NULL;
+		}
+		request = next;
+	}
+}
+
+/* Any half-built state. */
+static void
+dismantle(tutti_comm *comm)
+{
+	tt_comm_progress_stop(comm);
+	tt_world_destroy(comm->world); /* the background thread rings the ports' bell: it ends first */
+	tt_ports_fini(&comm->ports);
+	tt_segment_close(comm->segment);
+	tt_executor_destroy(comm->executor);
+	let_go_requests(comm);
+	if (comm->plans != NULL)
+		tt_plan_cache_destroy(comm->plans);
+	tt_failure_destroy(comm->failure);
+	tt_settings_fini(&comm->settings);
+	pthread_mutex_destroy(&comm->lock);
+	tt_free(comm);
+}
+
+tutti_status
+tt_comm_build(int size, int rank, const struct tt_rendezvous *rendezvous, struct tt_meeting *meeting,
+    struct tt_settings *settings, int64_t deadline_ns, tutti_comm **comm)
+{
+	tutti_comm *c;
+	void *memory;
+	tutti_status status;
+
+	status = tt_alloc(1, sizeof(*c), "a communicator", &memory);
+	if (status != TUTTI_OK) {
+		if (meeting != NULL)
+			tt_meeting_close(meeting);
+		tt_settings_fini(settings);
+		return status;
+	}
+	c = memory;
+	c->rank = rank;
+	c->size = size;
+	c->node_size = 1;
+	c->generation = tt_process_generation();
+	c->settings = *settings;
+	c->log = tt_settings_log(&c->settings, rank);
+	c->kernels = tt_kernels_best();
+	c->ports.bell = -1;
+	pthread_mutex_init(&c->lock, NULL);
+	status = build(c, rendezvous, meeting, deadline_ns);
+	if (status != TUTTI_OK) {
+		const tutti_error error = *tt_last_error();
+
+		dismantle(c);
+		return tt_fail_with(&error);
+	}
+	*comm = c;
+	return TUTTI_OK;
+}
+
+tutti_status
+tutti_comm_destroy(tutti_comm *comm)
+{
+	if (comm == NULL)
+		return TUTTI_OK;
+	if (comm->generation == tt_process_generation()) {
+		tt_comm_progress_stop(comm);
+		if (comm->world != NULL && !tt_failure_raised(comm->failure))
+			tt_failure_leave(comm->failure);
+		if (comm->head != NULL) /* else what was sent must still arrive */
+			tt_ports_cancel(&comm->ports);
+	}
+	dismantle(comm);
+	return TUTTI_OK;
+}

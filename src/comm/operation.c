@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * operation.c - from an intent to its end: number it, choose, plan, queue, drive, wait.
+ *
+ * Operations of a communicator run in the order of issue, one after the other. Whoever waits drives. Everything
+ * that is slow (the clock, deaths, deadlines) is looked at only when the waiting ladder is at its end.
+ */
+#include "comm/comm.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/process.h"
+
+#define SLEEP_MS 10 /* a sleeper looks around at least this often */
+#define LOOK_TURNS 4096 /* and who never needs to sleep looks around as often as this */
+#define STALL_NS (1000 * TT_MS) /* an operation that has not moved for so long is asked about */
+
+void
+tt_comm_lock(tutti_comm *comm)
+{
+	if (pthread_mutex_trylock(&comm->lock) == 0)
+		return;
+	tt_fetch_add_acq_rel(&comm->contenders, 1u);
+	tt_ports_ring(&comm->ports);
+	pthread_mutex_lock(&comm->lock);
+	tt_fetch_add_acq_rel(&comm->contenders, (uint32_t)-1);
+}
+
+void
+tt_comm_unlock(tutti_comm *comm)
+{
+	pthread_mutex_unlock(&comm->lock);
+}
+
+/* ---- ends ----------------------------------------------------------------------------------------------------- */
+
+static void
+end_request(tutti_request *request, tutti_status status)
+{
+	request->status = status;
+	request->state = TT_REQUEST_ENDED;
+	if (request->run.plan != NULL)
+		tt_plan_unpin(request->comm->plans, request->run.plan);
+	request->run.plan = NULL;
+}
+
+static void
+pop(tutti_comm *comm)
+{
+	comm->head = comm->head->next;
+	if (comm->head == NULL)
+		comm->tail = NULL;
+}
+
+static void
+end_all(tutti_comm *comm)
+{
+	tutti_error cause;
+
+	tt_failure_cause(comm->failure, &cause);
+	tt_ports_cancel(&comm->ports);
+	tt_executor_drop(comm->executor);
+	while (comm->head != NULL) {
+		tutti_request *request = comm->head;
+
+		pop(comm);
+		request->error = cause;
+		if (cause.sequence == 0)
+			request->error.sequence = request->call.sequence;
+		comm->told = true;
+		end_request(request, cause.status);
+	}
+}
+
+tutti_status
+tt_comm_finish(tutti_comm *comm, tutti_request *request)
+{
+	const tutti_status status = request->status;
+
+	if (status != TUTTI_OK)
+		(void)tt_fail_with(&request->error);
+	request->state = TT_REQUEST_FREE;
+	request->next = comm->free_requests;
+	comm->free_requests = request;
+	return status;
+}
+
+tutti_status
+tt_comm_usable(tutti_comm *comm)
+{
+	tutti_error cause;
+
+	if (TT_LIKELY(!tt_failure_raised(comm->failure)))
+		return TUTTI_OK;
+	end_all(comm);
+	tt_failure_cause(comm->failure, &cause);
+	if (!comm->told) {
+		comm->told = true;
+		return tt_fail_with(&cause);
+	}
+	return tt_fail(TUTTI_ERR_STATE, cause.rank, "the communicator has failed before (%s): %.400s",
+	    tutti_status_string(cause.status), cause.message);
+}
+
+/* ---- trouble -------------------------------------------------------------------------------------------------- */
+
+static void
+report_mismatch(tutti_comm *comm, const tutti_request *request, const struct tt_run_fault *fault, int64_t now_ns)
+{
+	const uint64_t mine = request->call.sequence;
+	struct tt_call theirs;
+	char text[512], call[160], other[160];
+
+	memcpy(&theirs, fault->peer_mark, sizeof(theirs));
+	tt_call_print(&request->call, call, sizeof(call));
+	tt_call_print(&theirs, other, sizeof(other));
+	if (tt_call_equal(&theirs, &request->call))
+		snprintf(text, sizeof(text),
+		    "in operation %" PRIu64 ", %s, rank %d and rank %d disagree on the size of a "
+		    "message: %zu and %zu bytes; check the counts that each rank gives",
+		    mine, call, fault->peer, comm->rank, fault->peer_bytes, fault->bytes);
+	else
+		snprintf(text, sizeof(text),
+		    "rank %d called %s as its operation %" PRIu64 ", rank %d called %s as its "
+		    "operation %" PRIu64 "; every rank must issue the same operations in the same order",
+		    fault->peer, other, theirs.sequence, comm->rank, call, mine);
+	tt_failure_report(comm->failure, TT_REPORT_MISMATCH, fault->peer,
+	    theirs.sequence > 0 && theirs.sequence < mine ? theirs.sequence : mine, text, now_ns);
+}
+
+static void
+report_fault(tutti_comm *comm, const tutti_request *request, int64_t now_ns)
+{
+	const struct tt_run_fault *fault = tt_executor_fault(comm->executor);
+	char text[512], call[160], why[256];
+
+	if (comm->reported)
+		return;
+	comm->reported = true;
+	if (fault->status == TUTTI_ERR_MISMATCH) {
+		report_mismatch(comm, request, fault, now_ns);
+		return;
+	}
+	tt_call_print(&request->call, call, sizeof(call));
+	if (fault->peer < 0 || tt_ports_error(&comm->ports, fault->peer, why, sizeof(why)) == TUTTI_OK)
+		snprintf(why, sizeof(why), "%s", tutti_status_string(fault->status));
+	snprintf(text, sizeof(text), "%s; seen by rank %d in operation %" PRIu64 " (%s)", why, comm->rank,
+	    request->call.sequence, call);
+	tt_failure_report(comm->failure, TT_REPORT_LINK, fault->peer, 0, text, now_ns);
+}
+
+static void
+look_at_head(tutti_comm *comm, const tutti_request *head, int64_t now_ns)
+{
+	char text[300], call[160];
+	int rank;
+
+	tt_call_print(&head->call, call, sizeof(call));
+	rank = tt_failure_deserter(comm->failure, head->call.sequence);
+	if (rank >= 0) {
+		snprintf(text, sizeof(text),
+		    "rank %d has destroyed its communicator without calling operation %" PRIu64 " (%s)", rank,
+		    head->call.sequence, call);
+		tt_failure_report(comm->failure, TT_REPORT_DEATH, rank, head->call.sequence, text, now_ns);
+		return;
+	}
+	if (now_ns >= head->deadline_ns && !comm->reported) {
+		comm->reported = true;
+		snprintf(text, sizeof(text), "operation %" PRIu64 " (%s) did not end within %" PRId64 " ms",
+		    head->call.sequence, call, head->timeout_ms);
+		tt_failure_report(comm->failure, TT_REPORT_TIMEOUT, -1, head->call.sequence, text, now_ns);
+		return;
+	}
+	if (comm->stall_sequence != head->call.sequence) {
+		comm->stall_sequence = head->call.sequence;
+		comm->stall_since_ns = now_ns;
+		comm->stall_wait_ns = STALL_NS;
+	} else if (now_ns - comm->stall_since_ns > comm->stall_wait_ns && !comm->reported) {
+		/* Perhaps a mismatch in which no two messages meet: ask, less and less often. */
+		comm->stall_since_ns = now_ns;
+		comm->stall_wait_ns *= 2;
+		tt_failure_report(comm->failure, TT_REPORT_STALL, -1, head->call.sequence, call, now_ns);
+	}
+}
+
+void
+tt_comm_look_around(tutti_comm *comm, int64_t now_ns)
+{
+	char text[160];
+	int dead;
+
+	tt_failure_driven(comm->failure, now_ns);
+	if (comm->world == NULL) {
+		tt_failure_alarm(comm->failure, now_ns);
+		return;
+	}
+	if (tt_failure_raised(comm->failure))
+		return;
+	dead = tt_world_dead(comm->world);
+	if (dead >= 0) {
+		snprintf(
+		    text, sizeof(text), "rank %d died: its process is gone (noticed by rank %d)", dead, comm->rank);
+		tt_failure_report(comm->failure, TT_REPORT_DEATH, dead, 0, text, now_ns);
+	}
+	if (comm->head != NULL)
+		look_at_head(comm, comm->head, now_ns);
+}
+
+/* ---- driving ---------------------------------------------------------------------------------------------------- */
+
+int
+tt_comm_advance(tutti_comm *comm)
+{
+	int moved = 0;
+
+	if (TT_UNLIKELY(tt_failure_raised(comm->failure))) {
+		moved = comm->head != NULL;
+		end_all(comm);
+		return moved;
+	}
+	if (comm->head != NULL && !comm->reported)
+		moved += tt_ports_progress(&comm->ports);
+	while (comm->head != NULL && !comm->reported) {
+		tutti_request *head = comm->head;
+		tutti_status status = TUTTI_OK;
+
+		if (head->state == TT_REQUEST_QUEUED) {
+			head->state = TT_REQUEST_RUNNING;
+			if (head->run.plan != NULL)
+				status = tt_executor_start(comm->executor, &head->run);
+			if (status != TUTTI_OK) {
+				/* No memory: the other ranks must not wait for us. */
+				comm->reported = true;
+				tt_failure_report(comm->failure, TT_REPORT_LINK, comm->rank, head->call.sequence,
+				    tt_last_error()->message, tt_now_ns());
+				return moved;
+			}
+		}
+		status = head->run.plan != NULL ? tt_executor_advance(comm->executor, &moved) : TUTTI_OK;
+		if (status == TUTTI_IN_PROGRESS)
+			return moved;
+		if (status != TUTTI_OK) {
+			report_fault(comm, head, tt_now_ns());
+			return moved;
+		}
+		pop(comm);
+		tt_failure_finished(comm->failure, head->call.sequence);
+		end_request(head, TUTTI_OK);
+		moved++;
+	}
+	return moved;
+}
+
+void
+tt_comm_wait(tutti_comm *comm, tutti_request *request)
+{
+	struct tt_ladder ladder;
+	uint32_t turns = 0;
+
+	tt_comm_lock(comm);
+	if (request->state != TT_REQUEST_ENDED && tt_comm_advance(comm) > 0 && request->state == TT_REQUEST_ENDED) {
+		tt_comm_unlock(comm);
+		return;
+	}
+	tt_ladder_init(&ladder, comm->crowded);
+	while (request->state != TT_REQUEST_ENDED) {
+		if (tt_comm_advance(comm) > 0) {
+			tt_ladder_reset(&ladder);
+			comm->stall_sequence = 0;
+			if (++turns % LOOK_TURNS == 0)
+				tt_comm_look_around(comm, tt_now_ns());
+		} else if (tt_ladder_step(&ladder)) {
+			tt_comm_look_around(comm, tt_now_ns());
+			if (!tt_failure_raised(comm->failure) && tt_load_relaxed(&comm->contenders) == 0)
+				tt_ports_sleep(&comm->ports, SLEEP_MS);
+		}
+		if (TT_UNLIKELY(tt_load_relaxed(&comm->contenders) != 0)) {
+			tt_comm_unlock(comm);
+			sched_yield();
+			pthread_mutex_lock(&comm->lock);
+		}
+	}
+	tt_comm_unlock(comm);
+}
+
+/* ---- issuing ------------------------------------------------------------------------------------------------------ */
+
+static tutti_status
+get_request(tutti_comm *comm, tutti_request **request)
+{
+	void *memory;
+
+	if (comm->free_requests == NULL) {
+		TT_TRY(tt_alloc(1, sizeof(tutti_request), "a request", &memory));
+		comm->free_requests = memory;
+		comm->free_requests->sibling = comm->all_requests;
+		comm->all_requests = comm->free_requests;
+	}
+	*request = comm->free_requests;
+	comm->free_requests = (*request)->next;
+	(*request)->comm = comm;
+	(*request)->next = NULL;
+	(*request)->run.plan = NULL;
+	return TUTTI_OK;
+}
+
+/* Copies an uneven side's counts and offsets (packed if NULL) into the request's tables at *at. */
+static void
+copy_table(const tutti_comm *comm, tutti_request *request, size_t *at, const size_t *counts, const size_t *offsets,
+    struct tt_rows *rows)
+{
+	const size_t n = (size_t)comm->size;
+	size_t *to = request->tables + *at, packed = 0;
+
+	for (size_t r = 0; r < n; r++) {
+		to[r] = counts[r];
+		to[n + r] = offsets != NULL ? offsets[r] : packed;
+		packed += counts[r];
+	}
+	rows->counts = to;
+	rows->offsets = to + n;
+	if (n == 1) {
+		rows->base += to[n] * request->run.operands.element;
+		rows->count = to[0];
+	}
+	*at += 2 * n;
+}
+
+static tutti_status
+fill_operands(const tutti_comm *comm, const struct tt_intent *intent, tutti_request *request)
+{
+	struct tt_operands *operands = &request->run.operands;
+	const size_t need = 4 * (size_t)comm->size;
+	size_t at = 0;
+	void *memory;
+
+	operands->element = tt_dtype_size(intent->dtype);
+	operands->in = (struct tt_rows){.base = (unsigned char *)(uintptr_t)intent->send,
+	    .nrows = tt_collective_in_rows(intent->collective, comm->size),
+	    .count = intent->count};
+	operands->out = (struct tt_rows){.base = intent->recv,
+	    .nrows = tt_collective_out_rows(intent->collective, comm->size),
+	    .count = intent->count};
+	if (!intent->uneven)
+		return TUTTI_OK;
+	if (request->tables_room < need) {
+		tt_free(request->tables);
+		request->tables = NULL;
+		request->tables_room = 0;
+		TT_TRY(tt_alloc(need, sizeof(size_t), "count tables", &memory));
+		request->tables = memory;
+		request->tables_room = need;
+	}
+	if (intent->in_counts != NULL)
+		copy_table(comm, request, &at, intent->in_counts, intent->in_offsets, &operands->in);
+	if (intent->out_counts != NULL)
+		copy_table(comm, request, &at, intent->out_counts, intent->out_offsets, &operands->out);
+	return TUTTI_OK;
+}
+
+static uint32_t
+algorithm_index(const struct tt_algorithm *algorithm)
+{
+	for (uint32_t i = 0; tt_algorithms[i] != NULL; i++)
+		if (tt_algorithms[i] == algorithm)
+			return i + 1;
+	return 0;
+}
+
+/* Bytes as in nccl-tests: the larger of a rank's whole send and receive buffer. */
+static uint64_t
+whole_bytes(const tutti_comm *comm, const struct tt_intent *intent)
+{
+	const int in = tt_collective_in_rows(intent->collective, comm->size);
+	const int out = tt_collective_out_rows(intent->collective, comm->size);
+
+	return (uint64_t)intent->count * tt_dtype_size(intent->dtype) * (uint64_t)(in > out ? in : out);
+}
+
+/* Algorithm, plan, slices: everything that must be the same on every rank comes from agreed inputs only. */
+static tutti_status
+choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
+{
+	struct tt_select_call call = {.collective = intent->collective,
+	    .dtype = intent->dtype,
+	    .op = intent->op,
+	    .uneven = intent->uneven,
+	    .bytes = intent->uneven ? 0 : whole_bytes(comm, intent),
+	    .row_bytes = intent->uneven ? 0 : (uint64_t)intent->count * tt_dtype_size(intent->dtype),
+	    .forced = options != NULL ? options->algorithm : NULL};
+	const struct tt_shape shape = {.collective = intent->collective,
+	    .rank = comm->rank,
+	    .nranks = comm->size,
+	    .root = intent->root,
+	    .in_place = intent->in_place,
+	    .node_of = comm->world != NULL ? tt_world_node_of(comm->world) : NULL,
+	    .nnodes = comm->facts.nnodes};
+	struct tt_run *run = &request->run;
+	struct tt_choice choice;
+	int least;
+
+	TT_TRY(tt_select(&comm->facts, &call, &choice));
+	request->call.algorithm = algorithm_index(choice.algorithm);
+	if (intent->nothing)
+		return TUTTI_OK;
+	TT_TRY(tt_plan_cache_get(comm->plans, choice.algorithm->make, &shape, &run->plan));
+	run->window = choice.window;
+	run->operands.slices = choice.slices;
+	if (!intent->uneven) {
+		least = tt_executor_slices(comm->executor, run->plan, &run->operands, run->window);
+		run->operands.slices = least > choice.slices ? least : choice.slices;
+	}
+	if (run->window > run->operands.slices)
+		run->window = run->operands.slices;
+	run->first_lane = 0;
+	if (tt_collective_reduces(intent->collective)) {
+		run->reduce = comm->kernels->reduce[intent->dtype][intent->op];
+		run->finish = intent->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE;
+		run->divisor = (uint32_t)comm->size;
+	}
+	return TUTTI_OK;
+}
+
+static tutti_status
+prepare(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
+{
+	const int64_t timeout =
+	    options != NULL && options->timeout_ms != 0 ? options->timeout_ms : comm->settings.timeout_ms;
+	const bool reduces = tt_collective_reduces(intent->collective);
+
+	request->timeout_ms = timeout;
+	request->deadline_ns = tt_deadline_ns(timeout);
+	request->call = (struct tt_call){.count = intent->uneven ? 0 : intent->count,
+	    .root = intent->root,
+	    .collective = (uint8_t)intent->collective,
+	    .dtype = (uint8_t)intent->dtype,
+	    .op = reduces ? (uint8_t)intent->op : 0,
+	    .uneven = intent->uneven,
+	    .counts = intent->counts_hash};
+	TT_TRY(fill_operands(comm, intent, request));
+	return choose(comm, intent, options, request);
+}
+
+static tutti_status
+issue_locked(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request **issued)
+{
+	tutti_request *request;
+	tutti_status status;
+
+	TT_TRY(tt_comm_usable(comm));
+	TT_TRY(get_request(comm, &request));
+	status = prepare(comm, intent, options, request);
+	if (status != TUTTI_OK) {
+		/* Nothing has happened yet: the call had no effect. */
+		if (request->run.plan != NULL)
+			tt_plan_unpin(comm->plans, request->run.plan);
+		request->next = comm->free_requests;
+		comm->free_requests = request;
+		return status;
+	}
+	request->call.sequence = ++comm->issued;
+	memcpy(request->run.mark, &request->call, sizeof(request->call));
+	tt_failure_called(comm->failure, &request->call);
+	request->state = TT_REQUEST_QUEUED;
+	if (comm->tail != NULL)
+		comm->tail->next = request;
+	else
+		comm->head = request;
+	comm->tail = request;
+	(void)tt_comm_advance(comm);
+	*issued = request;
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_comm_issue(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request **request)
+{
+	tutti_request *issued = NULL;
+	tutti_status status;
+
+	tt_comm_lock(comm);
+	status = issue_locked(comm, intent, options, &issued);
+	tt_comm_unlock(comm);
+	TT_TRY(status);
+	if (request != NULL) {
+		*request = issued;
+		tt_comm_progress_wake(comm);
+		return TUTTI_OK;
+	}
+	if (issued->state != TT_REQUEST_ENDED)
+		tt_comm_wait(comm, issued);
+	tt_comm_lock(comm);
+	status = tt_comm_finish(comm, issued);
+	tt_comm_unlock(comm);
+	return status;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * combine.c - walks lists of pieces side by side. Nearly every operand is one piece: that way is short.
+ */
+#include "engine/combine.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+/* A place in a list of pieces. */
+struct cursor {
+	const struct tt_pieces *pieces;
+	uint32_t index;
+	size_t offset;
+};
+
+static size_t
+cursor_room(const struct cursor *c)
+{
+	return c->index < c->pieces->n ? c->pieces->piece[c->index].iov_len - c->offset : 0;
+}
+
+static unsigned char *
+cursor_at(const struct cursor *c)
+{
+	return (unsigned char *)c->pieces->piece[c->index].iov_base + c->offset;
+}
+
+static void
+cursor_move(struct cursor *c, size_t n)
+{
+	c->offset += n;
+	while (c->index < c->pieces->n && c->offset >= c->pieces->piece[c->index].iov_len) {
+		c->offset -= c->pieces->piece[c->index].iov_len;
+		c->index++;
+	}
+}
+
+void
+tt_combine_copy(struct tt_pieces dst, struct tt_pieces src)
+{
+	struct cursor d = {&dst, 0, 0}, s = {&src, 0, 0};
+
+	for (;;) {
+		const size_t n = tt_min_size(cursor_room(&d), cursor_room(&s));
+
+		if (n == 0)
+			return;
+		if (cursor_at(&d) != cursor_at(&s))
+			memcpy(cursor_at(&d), cursor_at(&s), n);
+		cursor_move(&d, n);
+		cursor_move(&s, n);
+	}
+}
+
+/* At most TT_REDUCE_SOURCES sources. */
+static void
+reduce_pass(const struct tt_arithmetic *how, enum tt_finish finish, const struct tt_pieces *dst,
+    const struct tt_pieces *const *src, int nsrc, size_t bytes)
+{
+	struct cursor d = {dst, 0, 0}, s[TT_REDUCE_SOURCES];
+	const void *from[TT_REDUCE_SOURCES];
+
+	for (int i = 0; i < nsrc; i++)
+		s[i] = (struct cursor){src[i], 0, 0};
+	while (bytes > 0) {
+		size_t n = cursor_room(&d);
+
+		for (int i = 0; i < nsrc; i++) {
+			n = tt_min_size(n, cursor_room(&s[i]));
+			from[i] = cursor_at(&s[i]);
+		}
+		assert(n > 0 && n % how->element == 0);
+		how->reduce(cursor_at(&d), from, nsrc, n / how->element, finish, how->divisor);
+		cursor_move(&d, n);
+		for (int i = 0; i < nsrc; i++)
+			cursor_move(&s[i], n);
+		bytes -= n;
+	}
+}
+
+void
+tt_combine_reduce(
+    const struct tt_arithmetic *how, struct tt_pieces dst, const struct tt_pieces *src, int nsrc, size_t bytes)
+{
+	const struct tt_pieces *from[TT_REDUCE_SOURCES];
+	int done = 0, first = 0;
+
+	while (done < nsrc) {
+		int n = first;
+
+		for (; n < TT_REDUCE_SOURCES && done < nsrc; n++)
+			from[n] = &src[done++];
+		reduce_pass(how, done < nsrc ? TT_FINISH_NONE : how->finish, &dst, from, n, bytes);
+		from[0] = &dst;
+		first = 1;
+	}
+}
+
+void
+tt_combine_fold(void *context, size_t offset, const void *data, size_t bytes)
+{
+	const struct tt_fold_context *fold = context;
+	struct cursor d = {&fold->dst, 0, 0}, s = {&fold->src, 0, 0};
+	const unsigned char *message = data;
+
+	cursor_move(&d, offset);
+	cursor_move(&s, offset);
+	while (bytes > 0) {
+		const size_t n = tt_min_size(bytes, tt_min_size(cursor_room(&d), cursor_room(&s)));
+		const void *from[2] = {cursor_at(&s), message};
+
+		if (fold->message_first) {
+			from[0] = message;
+			from[1] = cursor_at(&s);
+		}
+		assert(n > 0 && n % fold->how.element == 0);
+		fold->how.reduce(cursor_at(&d), from, 2, n / fold->how.element, fold->how.finish, fold->how.divisor);
+		cursor_move(&d, n);
+		cursor_move(&s, n);
+		message += n;
+		bytes -= n;
+	}
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * executor.c - the interpreter of plans.
+ *
+ *	slices   0 1 2 3 4 5 ...          window = 2
+ *	lane 0   [0]  [2]  [4]            a lane runs the plan for one slice after the other;
+ *	lane 1    [1]  [3]  [5]           its messages have a lane of the links for themselves
+ *
+ * The rule that keeps it correct: slices on one lane follow each other in the same order on every rank, so
+ * messages of a lane match by position; a lane starts its next slice only when all that it posted has ended, so
+ * its scratch memory and transfers are free again.
+ */
+#include "engine/executor.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "engine/combine.h"
+
+struct slot {
+	tutti_transfer transfer;
+	struct tt_fold_context fold;
+	int peer;
+};
+
+/* One running slice. */
+struct lane {
+	uint32_t pc;
+	int slice; /* ≥ slices: at rest */
+	uint32_t nposted; /* slots in use since the last wait */
+	uint32_t nended; /* of them, from the first, known to have ended */
+	bool waiting_room; /* the last slot was not taken by the transport yet */
+	struct slot *slots;
+	struct iovec *pieces; /* of slot i: 2 * pieces_room from i * 2 * pieces_room */
+	struct iovec *operand_pieces;
+	struct tt_pieces *operands; /* of a local step */
+	struct tt_scratch scratch;
+};
+
+struct tt_executor {
+	struct tt_ports *ports;
+	size_t staging_bytes;
+	struct tt_run run;
+	struct tt_run_fault fault;
+	bool running;
+	int resting; /* lanes of the window that have no slice left */
+	struct lane lanes[TT_EXECUTOR_LANES];
+	uint32_t slots_room, pieces_room, operands_room; /* of each lane */
+	size_t scratch_room;
+	const struct tt_plan *fitted; /* the plan the rooms were last checked for */
+};
+
+tutti_status
+tt_executor_create(struct tt_ports *ports, size_t staging_bytes, struct tt_executor **executor)
+{
+	void *memory;
+
+	TT_TRY(tt_alloc(1, sizeof(struct tt_executor), "the executor", &memory));
+	*executor = memory;
+	(*executor)->ports = ports;
+	(*executor)->staging_bytes = staging_bytes;
+	return TUTTI_OK;
+}
+
+static void
+lane_free(struct lane *lane)
+{
+	tt_free(lane->slots);
+	tt_free(lane->pieces);
+	tt_free(lane->operand_pieces);
+	tt_free(lane->operands);
+	lane->slots = NULL;
+	lane->pieces = lane->operand_pieces = NULL;
+	lane->operands = NULL;
+}
+
+void
+tt_executor_destroy(struct tt_executor *executor)
+{
+	if (executor == NULL)
+		return;
+	for (int i = 0; i < TT_EXECUTOR_LANES; i++) {
+		lane_free(&executor->lanes[i]);
+		tt_free(executor->lanes[i].scratch.base);
+	}
+	tt_free(executor);
+}
+
+/* ---- rooms: everything a run needs, before it starts -------------------------------------------------------- */
+
+static tutti_status
+lane_fit(struct lane *lane, uint32_t slots, uint32_t pieces, uint32_t operands)
+{
+	void *memory;
+
+	lane_free(lane);
+	TT_TRY(tt_alloc(slots, sizeof(struct slot), "transfers", &memory));
+	lane->slots = memory;
+	TT_TRY(tt_alloc((size_t)slots * 2 * pieces, sizeof(struct iovec), "transfer pieces", &memory));
+	lane->pieces = memory;
+	TT_TRY(tt_alloc((size_t)operands * pieces, sizeof(struct iovec), "operand pieces", &memory));
+	lane->operand_pieces = memory;
+	TT_TRY(tt_alloc(operands, sizeof(struct tt_pieces), "operands", &memory));
+	lane->operands = memory;
+	return TUTTI_OK;
+}
+
+static tutti_status
+executor_fit(struct tt_executor *x, const struct tt_plan *plan)
+{
+	uint32_t slots = x->slots_room, pieces = x->pieces_room, operands = x->operands_room;
+	bool grow = slots == 0;
+
+	if (x->fitted == plan)
+		return TUTTI_OK;
+	if (plan->posted_most > slots || slots == 0)
+		slots = plan->posted_most + 4;
+	for (uint32_t i = 0; i < plan->nspans; i++)
+		if ((uint32_t)plan->spans[i].rows * 2 > pieces)
+			pieces = (uint32_t)plan->spans[i].rows * 2;
+	for (uint32_t i = 0; i < plan->nsteps; i++)
+		if (plan->steps[i].nspans > operands)
+			operands = plan->steps[i].nspans;
+	pieces = pieces == 0 ? 2 : pieces;
+	operands = operands == 0 ? 2 : operands;
+	grow = grow || slots > x->slots_room || pieces > x->pieces_room || operands > x->operands_room;
+	if (grow) {
+		x->fitted = NULL;
+		x->slots_room = 0; /* a failure on the way leaves nothing that looks usable */
+		for (int i = 0; i < TT_EXECUTOR_LANES; i++)
+			TT_TRY(lane_fit(&x->lanes[i], slots, pieces, operands));
+		x->slots_room = slots;
+		x->pieces_room = pieces;
+		x->operands_room = operands;
+	}
+	x->fitted = plan;
+	return TUTTI_OK;
+}
+
+static tutti_status
+executor_fit_scratch(struct tt_executor *x, const struct tt_run *run)
+{
+	const struct tt_plan *plan = run->plan;
+	size_t slot, bytes;
+
+	if (plan->tmp_slots == 0)
+		return TUTTI_OK;
+	slot = tt_operand_slot_bytes(&run->operands, plan->tmp_parts, plan->tmp_of);
+	if (!tt_mul_size(slot, (size_t)plan->tmp_slots, &bytes))
+		return tt_fail(TUTTI_ERR_NOMEM, -1, "the scratch memory of %s does not fit", plan->algorithm);
+	if (bytes > x->scratch_room) {
+		for (int i = 0; i < TT_EXECUTOR_LANES; i++) {
+			void *memory;
+
+			tt_free(x->lanes[i].scratch.base);
+			x->lanes[i].scratch.base = NULL;
+			x->scratch_room = 0;
+			TT_TRY(tt_alloc(1, bytes, "scratch memory", &memory));
+			x->lanes[i].scratch.base = memory;
+		}
+		x->scratch_room = bytes;
+	}
+	for (int i = 0; i < TT_EXECUTOR_LANES; i++)
+		x->lanes[i].scratch.slot_bytes = slot;
+	return TUTTI_OK;
+}
+
+int
+tt_executor_slices(
+    const struct tt_executor *x, const struct tt_plan *plan, const struct tt_operands *operands, int window)
+{
+	const size_t widest = tt_rows_widest(tt_operand_like(operands));
+	size_t room, part, slice;
+
+	if (plan->tmp_slots == 0 || widest == 0)
+		return 1;
+	room = x->staging_bytes / (size_t)window / (size_t)plan->tmp_slots;
+	room = room > 128 ? room - 64 : 64; /* slots are rounded up to lines */
+	part = room / operands->element / (size_t)plan->tmp_parts;
+	slice = tt_max_size(part, 1) * (size_t)plan->tmp_of;
+	return (int)tt_min_size((widest + slice - 1) / slice, INT32_MAX);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------ */
+
+static const struct tt_span *
+step_span(const struct tt_executor *x, const struct tt_step *step, int i)
+{
+	return &x->run.plan->spans[step->span + (uint32_t)i];
+}
+
+static struct tt_pieces
+resolve(const struct tt_executor *x, const struct lane *lane, const struct tt_span *span, struct iovec *room,
+    size_t *bytes)
+{
+	struct tt_pieces pieces = {room, 0};
+
+	pieces.n = tt_operand_pieces(&x->run.operands, &lane->scratch, span, lane->slice, room, bytes);
+	return pieces;
+}
+
+static struct tt_arithmetic
+arithmetic(const struct tt_executor *x, const struct tt_step *step)
+{
+	return (struct tt_arithmetic){x->run.reduce, (step->flags & TT_FINAL) ? x->run.finish : TT_FINISH_NONE,
+	    x->run.divisor, x->run.operands.element};
+}
+
+static void
+local_step(struct tt_executor *x, struct lane *lane, const struct tt_step *step)
+{
+	struct tt_arithmetic how;
+	size_t bytes = 0;
+
+	for (int i = 0; i < step->nspans; i++)
+		lane->operands[i] = resolve(
+		    x, lane, step_span(x, step, i), lane->operand_pieces + (size_t)i * x->pieces_room, &bytes);
+	if (bytes == 0)
+		return;
+	if (step->kind == TT_COPY) {
+		tt_combine_copy(lane->operands[0], lane->operands[1]);
+		return;
+	}
+	how = arithmetic(x, step);
+	tt_combine_reduce(&how, lane->operands[0], lane->operands + 1, step->nspans - 1, bytes);
+}
+
+static tutti_status
+fail_at(struct tt_executor *x, tutti_status status, const struct slot *slot)
+{
+	x->fault.status = status;
+	x->fault.peer = slot->peer;
+	x->fault.bytes = slot->transfer.bytes;
+	x->fault.peer_bytes = slot->transfer.peer_bytes;
+	memcpy(x->fault.peer_mark, slot->transfer.peer_mark, TUTTI_MARK_BYTES);
+	return status;
+}
+
+static tutti_status
+offer(struct tt_executor *x, struct lane *lane, struct slot *slot, bool receive)
+{
+	const tutti_status status = receive ? tt_ports_recv(x->ports, slot->peer, &slot->transfer)
+					    : tt_ports_send(x->ports, slot->peer, &slot->transfer);
+
+	lane->waiting_room = status == TUTTI_IN_PROGRESS;
+	if (status != TUTTI_OK && status != TUTTI_IN_PROGRESS)
+		return fail_at(x, status, slot);
+	return status;
+}
+
+/* Fills the next slot for a step that moves data. False: there is nothing to move (no elements in this slice). */
+static bool
+prepare(struct tt_executor *x, struct lane *lane, const struct tt_step *step, int lane_index)
+{
+	struct slot *slot = &lane->slots[lane->nposted];
+	struct iovec *room = lane->pieces + (size_t)lane->nposted * 2 * x->pieces_room;
+	const struct tt_span *first = step_span(x, step, 0);
+	struct tt_pieces pieces;
+	size_t bytes;
+
+	pieces = resolve(x, lane, first, room, &bytes);
+	if (bytes == 0 && first->buffer != TT_TOKEN)
+		return false;
+	slot->peer = step->peer;
+	slot->transfer = (tutti_transfer){.parts = pieces.piece,
+	    .nparts = pieces.n,
+	    .lane = x->run.first_lane + (uint32_t)lane_index,
+	    .bytes = bytes,
+	    .mark = x->run.mark,
+	    .grain = 1,
+	    .status = TUTTI_IN_PROGRESS};
+	if (step->kind == TT_RECV_REDUCE) {
+		slot->fold.how = arithmetic(x, step);
+		slot->fold.dst = pieces;
+		slot->fold.src = resolve(x, lane, step_span(x, step, 1), room + x->pieces_room, &bytes);
+		slot->fold.message_first = (step->flags & TT_MESSAGE_FIRST) != 0;
+		slot->transfer.parts = NULL;
+		slot->transfer.nparts = 0;
+		slot->transfer.fold = tt_combine_fold;
+		slot->transfer.fold_context = &slot->fold;
+		slot->transfer.grain = (uint32_t)x->run.operands.element;
+	}
+	return true;
+}
+
+/* TUTTI_OK: all that was posted has ended. */
+static tutti_status
+wait_step(struct tt_executor *x, struct lane *lane)
+{
+	while (lane->nended < lane->nposted) {
+		const struct slot *slot = &lane->slots[lane->nended];
+
+		if (slot->transfer.status == TUTTI_IN_PROGRESS)
+			return TUTTI_IN_PROGRESS;
+		if (slot->transfer.status != TUTTI_OK)
+			return fail_at(x, slot->transfer.status, slot);
+		lane->nended++;
+	}
+	lane->nposted = lane->nended = 0;
+	return TUTTI_OK;
+}
+
+/* A receive that failed must not stay unseen behind a send that cannot end. */
+static tutti_status
+look_for_faults(struct tt_executor *x, const struct lane *lane)
+{
+	for (uint32_t i = lane->nended; i < lane->nposted; i++) {
+		const struct slot *slot = &lane->slots[i];
+
+		if (slot->transfer.status != TUTTI_IN_PROGRESS && slot->transfer.status != TUTTI_OK)
+			return fail_at(x, slot->transfer.status, slot);
+	}
+	return TUTTI_IN_PROGRESS;
+}
+
+/* One step. TUTTI_OK: go on with the next. */
+static tutti_status
+run_step(struct tt_executor *x, struct lane *lane, int lane_index, const struct tt_step *step)
+{
+	tutti_status status;
+
+	switch (step->kind) {
+	case TT_COPY:
+	case TT_REDUCE_STEP:
+		local_step(x, lane, step);
+		return TUTTI_OK;
+	case TT_WAIT:
+		return wait_step(x, lane);
+	case TT_SEND:
+	case TT_RECV:
+	case TT_RECV_REDUCE:
+		if (!lane->waiting_room && !prepare(x, lane, step, lane_index))
+			return TUTTI_OK;
+		status = offer(x, lane, &lane->slots[lane->nposted], step->kind != TT_SEND);
+		if (status == TUTTI_OK)
+			lane->nposted++;
+		return status;
+	default:
+		x->fault = (struct tt_run_fault){.status = TUTTI_ERR_INTERNAL, .peer = -1};
+		return TUTTI_ERR_INTERNAL;
+	}
+}
+
+static tutti_status
+lane_advance(struct tt_executor *x, int index, int *moved)
+{
+	struct lane *lane = &x->lanes[index];
+	const struct tt_plan *plan = x->run.plan;
+
+	while (lane->slice < x->run.operands.slices) {
+		while (lane->pc < plan->nsteps) {
+			const tutti_status status = run_step(x, lane, index, &plan->steps[lane->pc]);
+
+			if (status == TUTTI_IN_PROGRESS)
+				return look_for_faults(x, lane);
+			if (status != TUTTI_OK)
+				return status;
+			lane->pc++;
+			++*moved;
+		}
+		lane->pc = 0;
+		lane->slice += x->run.window;
+	}
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_executor_start(struct tt_executor *x, const struct tt_run *run)
+{
+	int moved = 0;
+
+	assert(!x->running && run->window >= 1 && run->window <= TT_EXECUTOR_LANES);
+	TT_TRY(executor_fit(x, run->plan));
+	TT_TRY(executor_fit_scratch(x, run));
+	x->run = *run;
+	x->fault = (struct tt_run_fault){.status = TUTTI_OK, .peer = -1};
+	x->running = true;
+	for (int i = 0; i < run->window; i++) {
+		struct lane *lane = &x->lanes[i];
+
+		lane->pc = 0;
+		lane->slice = i;
+		lane->nposted = lane->nended = 0;
+		lane->waiting_room = false;
+		lane->scratch.like = tt_operand_like(&x->run.operands);
+	}
+	(void)tt_executor_advance(x, &moved); /* a failure is found again by the caller's advance */
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_executor_advance(struct tt_executor *x, int *moved)
+{
+	tutti_status result = TUTTI_OK;
+
+	if (x->fault.status != TUTTI_OK)
+		return x->fault.status;
+	for (int i = 0; i < x->run.window; i++) {
+		const tutti_status status = lane_advance(x, i, moved);
+
+		if (status == TUTTI_IN_PROGRESS)
+			result = TUTTI_IN_PROGRESS;
+		else if (status != TUTTI_OK)
+			return status;
+	}
+	if (result == TUTTI_OK)
+		x->running = false;
+	return result;
+}
+
+const struct tt_run_fault *
+tt_executor_fault(const struct tt_executor *x)
+{
+	return &x->fault;
+}
+
+void
+tt_executor_drop(struct tt_executor *x)
+{
+	x->running = false;
+}

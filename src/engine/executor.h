@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * executor.h - runs one plan at a time: all its slices, several at once, each on a lane of its own.
+ *
+ * Knows links, kernels and memory, but not which collective it runs or why. One thread at a time. After start()
+ * nothing is allocated.
+ */
+#ifndef TT_ENGINE_EXECUTOR_H
+#define TT_ENGINE_EXECUTOR_H
+
+#include "engine/operands.h"
+#include "engine/ports.h"
+#include "kernels/kernels.h"
+#include "plan/plan.h"
+
+#define TT_EXECUTOR_LANES 4 /* most slices at once */
+
+/* What to run. Everything is lent until the run has ended. */
+struct tt_run {
+	const struct tt_plan *plan;
+	struct tt_operands operands;
+	int window; /* lanes to use, ≤ TT_EXECUTOR_LANES */
+	uint32_t first_lane; /* of the links */
+	tt_reduce_fn reduce; /* NULL if the plan reduces nothing */
+	enum tt_finish finish; /* of reductions that are TT_FINAL */
+	uint32_t divisor;
+	unsigned char mark[TUTTI_MARK_BYTES];
+};
+
+/* Why a run failed. */
+struct tt_run_fault {
+	tutti_status status;
+	int peer; /* -1: none */
+	unsigned char peer_mark[TUTTI_MARK_BYTES];
+	size_t peer_bytes, bytes;
+};
+
+struct tt_executor;
+
+/* staging_bytes: bound of the scratch memory of all lanes together. */
+tutti_status tt_executor_create(struct tt_ports *ports, size_t staging_bytes, struct tt_executor **executor);
+void tt_executor_destroy(struct tt_executor *executor);
+
+/* The fewest slices with which the plan's scratch memory stays within the bound; the same on every rank. */
+int tt_executor_slices(
+    const struct tt_executor *executor, const struct tt_plan *plan, const struct tt_operands *operands, int window);
+/* Takes the run (copied) and posts its first steps. Only one at a time. ERR_NOMEM. */
+tutti_status tt_executor_start(struct tt_executor *executor, const struct tt_run *run);
+/* Goes as far as possible without waiting. TUTTI_IN_PROGRESS, TUTTI_OK (done), or a failure: see fault. `moved`
+ * counts up with whatever happened. */
+tutti_status tt_executor_advance(struct tt_executor *executor, int *moved);
+const struct tt_run_fault *tt_executor_fault(const struct tt_executor *executor);
+/* Forgets the run; the ports must have been cancelled if it had not ended. */
+void tt_executor_drop(struct tt_executor *executor);
+
+#endif /* TT_ENGINE_EXECUTOR_H */

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * operands.c - symbolic operands to pieces of memory.
+ *
+ * The rule: a row is cut into slices, the slice into parts, both balanced (tt_part), so that every rank computes
+ * the same lengths from the same counts.
+ */
+#include "engine/operands.h"
+
+#include <assert.h>
+
+#include "base/checked.h"
+
+size_t
+tt_rows_width(const struct tt_rows *rows, int row)
+{
+	return rows->counts != NULL && rows->nrows > 1 ? rows->counts[row] : rows->count;
+}
+
+size_t
+tt_rows_widest(const struct tt_rows *rows)
+{
+	size_t widest = rows->count;
+
+	if (rows->counts == NULL || rows->nrows <= 1)
+		return widest;
+	widest = 0;
+	for (int r = 0; r < rows->nrows; r++)
+		widest = tt_max_size(widest, rows->counts[r]);
+	return widest;
+}
+
+static size_t
+row_offset(const struct tt_rows *rows, int row)
+{
+	if (rows->nrows <= 1)
+		return 0;
+	return rows->counts != NULL ? rows->offsets[row] : (size_t)row * rows->count;
+}
+
+const struct tt_rows *
+tt_operand_like(const struct tt_operands *operands)
+{
+	return operands->in.nrows > operands->out.nrows ? &operands->in : &operands->out;
+}
+
+size_t
+tt_operand_slot_bytes(const struct tt_operands *operands, int parts, int of)
+{
+	size_t begin, slice, part;
+
+	/* The first slice and the first part are the longest of a row. */
+	tt_part(tt_rows_widest(tt_operand_like(operands)), (size_t)operands->slices, 0, &begin, &slice);
+	tt_part(slice, (size_t)of, 0, &begin, &part);
+	return tt_round_up(tt_min_size(part * (size_t)parts, slice) * operands->element, 64);
+}
+
+/* Elements of parts [part, part + parts) of a slice of `width` elements of a row. */
+static void
+parts_range(size_t width, int slices, int slice, int part, int parts, int of, size_t *begin, size_t *len)
+{
+	size_t slice_begin, slice_len, first, first_len, last, last_len;
+
+	tt_part(width, (size_t)slices, (size_t)slice, &slice_begin, &slice_len);
+	tt_part(slice_len, (size_t)of, (size_t)part, &first, &first_len);
+	tt_part(slice_len, (size_t)of, (size_t)(part + parts - 1), &last, &last_len);
+	*begin = slice_begin + first;
+	*len = last + last_len - first;
+}
+
+static uint32_t
+add_piece(struct iovec *pieces, uint32_t n, unsigned char *at, size_t len)
+{
+	if (len == 0)
+		return n;
+	if (n > 0 && (unsigned char *)pieces[n - 1].iov_base + pieces[n - 1].iov_len == at) {
+		pieces[n - 1].iov_len += len;
+		return n;
+	}
+	pieces[n].iov_base = at;
+	pieces[n].iov_len = len;
+	return n + 1;
+}
+
+static uint32_t
+slot_pieces(const struct tt_operands *operands, const struct tt_scratch *scratch, const struct tt_span *span,
+    int slice, struct iovec *pieces, size_t *bytes)
+{
+	uint32_t n = 0;
+
+	for (int j = 0; j < span->rows; j++) {
+		const int nlike = scratch->like->nrows > 1 ? scratch->like->nrows : 1;
+		const int like = span->along_rows ? (span->like + j) % nlike : span->like;
+		const size_t width = tt_rows_width(scratch->like, nlike > 1 ? like : 0);
+		int part = span->along_rows ? span->part : (span->part + j * span->parts) % span->of;
+		int left = span->parts;
+		unsigned char *at = scratch->base + (size_t)(span->row + j) * scratch->slot_bytes;
+
+		while (left > 0) {
+			const int now = left < span->of - part ? left : span->of - part;
+			size_t begin, len;
+
+			parts_range(width, operands->slices, slice, part, now, span->of, &begin, &len);
+			n = add_piece(pieces, n, at, len * operands->element);
+			*bytes += len * operands->element;
+			at += len * operands->element;
+			left -= now;
+			part = 0;
+		}
+	}
+	return n;
+}
+
+uint32_t
+tt_operand_pieces(const struct tt_operands *operands, const struct tt_scratch *scratch, const struct tt_span *span,
+    int slice, struct iovec *pieces, size_t *bytes)
+{
+	const struct tt_rows *rows = span->buffer == TT_IN ? &operands->in : &operands->out;
+	uint32_t n = 0;
+
+	*bytes = 0;
+	if (span->buffer == TT_TOKEN)
+		return 0;
+	if (span->buffer == TT_TMP)
+		return slot_pieces(operands, scratch, span, slice, pieces, bytes);
+
+	assert(rows->nrows > 0);
+	for (int j = 0; j < span->rows; j++) {
+		const int row = (span->row + j) % rows->nrows;
+		const size_t width = tt_rows_width(rows, row);
+		int part = span->part, left = span->parts;
+
+		while (left > 0) {
+			const int now = left < span->of - part ? left : span->of - part;
+			size_t begin, len;
+
+			parts_range(width, operands->slices, slice, part, now, span->of, &begin, &len);
+			n = add_piece(pieces, n, rows->base + (row_offset(rows, row) + begin) * operands->element,
+			    len * operands->element);
+			*bytes += len * operands->element;
+			left -= now;
+			part = 0;
+		}
+	}
+	return n;
+}

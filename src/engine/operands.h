@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * operands.h - where a plan's symbolic operands are in memory, for one operation and one of its slices.
+ */
+#ifndef TT_ENGINE_OPERANDS_H
+#define TT_ENGINE_OPERANDS_H
+
+#include <sys/uio.h>
+
+#include "plan/plan.h"
+
+/* One side of an operation: rows of elements in the caller's memory. Even: nrows rows of `count` elements, one
+ * after the other. Uneven: counts[r] elements at offsets[r] (both lent by the operation). */
+struct tt_rows {
+	unsigned char *base;
+	int nrows;
+	size_t count;
+	const size_t *counts; /* NULL = even */
+	const size_t *offsets; /* with counts */
+};
+
+struct tt_operands {
+	struct tt_rows in, out;
+	size_t element; /* bytes */
+	int slices;
+};
+
+/* The scratch memory of one lane. */
+struct tt_scratch {
+	unsigned char *base;
+	size_t slot_bytes;
+	const struct tt_rows *like; /* the side whose rows TMP contents are measured by */
+};
+
+size_t tt_rows_width(const struct tt_rows *rows, int row);
+/* The widest row, in elements. */
+size_t tt_rows_widest(const struct tt_rows *rows);
+
+/* The pieces of `span` in slice `slice`, adjacent ones joined: at most span.rows * 2. Returns their number;
+ * *bytes = their sum. `pieces` has room for them. */
+uint32_t tt_operand_pieces(const struct tt_operands *operands, const struct tt_scratch *scratch,
+    const struct tt_span *span, int slice, struct iovec *pieces, size_t *bytes);
+
+/* Bytes of one scratch slot that holds `parts` of `of` parts of the widest row's widest slice. */
+size_t tt_operand_slot_bytes(const struct tt_operands *operands, int parts, int of);
+/* The side that TMP contents are measured by: the one with the more rows. */
+const struct tt_rows *tt_operand_like(const struct tt_operands *operands);
+
+#endif /* TT_ENGINE_OPERANDS_H */

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * explain.c - the selector's reasons, as text or JSON.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/port.h"
+#include "select/rules.h"
+#include "select/select.h"
+
+#define MOST_CANDIDATES 64
+
+struct writer {
+	char *text;
+	size_t capacity, used;
+};
+
+TT_PRINTF(2, 3)
+static void
+put(struct writer *w, const char *format, ...)
+{
+	const size_t room = w->used < w->capacity ? w->capacity - w->used : 0;
+	va_list arguments;
+	int n;
+
+	va_start(arguments, format);
+	n = vsnprintf(room > 0 ? w->text + w->used : NULL, room, format, arguments);
+	va_end(arguments);
+	w->used += n > 0 ? (size_t)n : 0;
+}
+
+static void
+reason(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_choice *choice,
+    char *text, size_t bytes)
+{
+	const struct tt_algorithm *ruled =
+	    facts->rules[0] != '\0' ? tt_rules_find(facts->rules, call->collective, call->bytes) : NULL;
+
+	if (call->forced != NULL)
+		snprintf(text, bytes, "it was asked for");
+	else if (ruled == choice->algorithm)
+		snprintf(text, bytes, "TUTTI_ALGORITHM asks for it");
+	else
+		snprintf(text, bytes,
+		    "it has the lowest predicted time (%.2f us) of the algorithms that can serve this",
+		    choice->predicted_s * 1e6);
+}
+
+static void
+put_json(struct writer *w, const struct tt_select_facts *facts, const struct tt_select_call *call,
+    const struct tt_choice *choice, const struct tt_candidate *candidates, int n, const char *why)
+{
+	put(w,
+	    "{\"collective\": \"%s\", \"bytes\": %" PRIu64 ", \"ranks\": %d, \"nodes\": %d, \"chosen\": \"%s\", "
+	    "\"slices\": %d, \"window\": %d, \"reason\": \"%s\", \"candidates\": [",
+	    tt_collective_name(call->collective), call->bytes, facts->nranks, facts->nnodes, choice->algorithm->name,
+	    choice->slices, choice->window, why);
+	for (int i = 0; i < n; i++) {
+		const struct tt_candidate *c = &candidates[i];
+
+		put(w, "%s{\"algorithm\": \"%s\", \"eligible\": %s, \"why_not\": ", i ? ", " : "", c->algorithm->name,
+		    c->eligible ? "true" : "false");
+		if (c->why_not != NULL)
+			put(w, "\"%s\"", c->why_not);
+		else
+			put(w, "null");
+		put(w,
+		    ", \"predicted_us\": %.3f, \"latency_us\": %.3f, \"wire_us\": %.3f, \"reduce_us\": %.3f, "
+		    "\"copy_us\": %.3f}",
+		    c->predicted_s * 1e6, c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6, c->copy_s * 1e6);
+	}
+	put(w, "]}\n");
+}
+
+static void
+put_text(struct writer *w, const struct tt_select_facts *facts, const struct tt_select_call *call,
+    const struct tt_choice *choice, const struct tt_candidate *candidates, int n, const char *why)
+{
+	put(w, "%s of %" PRIu64 " bytes, %d ranks on %d node%s\n", tt_collective_name(call->collective), call->bytes,
+	    facts->nranks, facts->nnodes, facts->nnodes == 1 ? "" : "s");
+	put(w, "chosen: %s in %d slice%s, %d at a time: %s\n\n", choice->algorithm->name, choice->slices,
+	    choice->slices == 1 ? "" : "s", choice->window, why);
+	put(w, "  %-20s %12s %10s %10s %10s %10s\n", "algorithm", "predicted us", "latency", "wire", "reduce",
+	    "copy");
+	for (int i = 0; i < n; i++) {
+		const struct tt_candidate *c = &candidates[i];
+
+		if (!c->eligible) {
+			put(w, "  %-20s not possible: %s\n", c->algorithm->name, c->why_not);
+			continue;
+		}
+		put(w, "%c %-20s %12.2f %10.2f %10.2f %10.2f %10.2f\n", c->algorithm == choice->algorithm ? '*' : ' ',
+		    c->algorithm->name, c->predicted_s * 1e6, c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6,
+		    c->copy_s * 1e6);
+	}
+}
+
+size_t
+tt_select_explain(
+    const struct tt_select_facts *facts, const struct tt_select_call *call, bool json, char *text, size_t capacity)
+{
+	struct tt_candidate candidates[MOST_CANDIDATES];
+	struct writer w = {text, capacity, 0};
+	struct tt_choice choice;
+	char why[128];
+	int n;
+
+	if (capacity > 0)
+		text[0] = '\0';
+	if (tt_select(facts, call, &choice) != TUTTI_OK)
+		return 0;
+	n = tt_select_candidates(facts, call, candidates, MOST_CANDIDATES);
+	reason(facts, call, &choice, why, sizeof(why));
+	if (json)
+		put_json(&w, facts, call, &choice, candidates, n, why);
+	else
+		put_text(&w, facts, call, &choice, candidates, n, why);
+	return w.used;
+}
