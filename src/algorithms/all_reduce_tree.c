@@ -18,62 +18,66 @@
 #include "algorithms/build.h"
 #include "algorithms/list.h"
 
-/* Children of tree t send to slots 2t and 2t+1. */
+/* Where a rank is inner: one tree at most. */
+static int
+inner_tree(const struct tt_tree_place place[2])
+{
+	if (place[0].lower >= 0)
+		return 0;
+	return place[1].lower >= 0 ? 1 : -1;
+}
+
 static struct tt_span
-child_slot(int tree, bool higher)
+half(enum tt_buffer buffer, int tree)
 {
-	return tt_span_slot(2 * tree + higher, 0, tree, 1, 2);
+	return tt_span_part(buffer, 0, tree, 1, 2);
 }
 
-static void
-add_children(struct tt_plan *plan, int tree, const struct tt_tree_place *place)
+static struct tt_span
+child_slot(int child, int tree)
 {
-	const struct tt_span out = tt_span_part(TT_OUT, 0, tree, 1, 2);
-	struct tt_span src[3];
-	int n = 0;
-
-	if (place->lower >= 0)
-		src[n++] = child_slot(tree, false);
-	src[n++] = tt_span_part(TT_IN, 0, tree, 1, 2);
-	if (place->higher >= 0)
-		src[n++] = child_slot(tree, true);
-	if (n > 1)
-		tt_plan_reduce(plan, out, src, n, place->parent < 0 ? TT_FINAL : 0);
+	return tt_span_slot(child, 0, tree, 1, 2);
 }
 
+/* Leaf parts go up as they are, at once; then the inner part, when the children's are there. */
 static void
-exchange_up(struct tt_plan *plan, const struct tt_tree_place place[2])
-{
-	for (int t = 0; t < 2; t++) {
-		if (place[t].lower >= 0)
-			tt_plan_recv(plan, place[t].lower, child_slot(t, false));
-		if (place[t].higher >= 0)
-			tt_plan_recv(plan, place[t].higher, child_slot(t, true));
-		if (place[t].lower < 0 && place[t].higher < 0) /* a leaf's part goes up as it is, at once */
-			tt_plan_send(plan, place[t].parent, tt_span_part(TT_IN, 0, t, 1, 2));
-	}
-	tt_plan_wait(plan);
-	for (int t = 0; t < 2; t++) {
-		add_children(plan, t, &place[t]);
-		if (place[t].parent >= 0 && (place[t].lower >= 0 || place[t].higher >= 0))
-			tt_plan_send(plan, place[t].parent, tt_span_part(TT_OUT, 0, t, 1, 2));
-	}
-	tt_plan_wait(plan);
-}
-
-static void
-exchange_down(struct tt_plan *plan, const struct tt_tree_place place[2])
+exchange_up(struct tt_plan *plan, const struct tt_tree_place place[2], int inner)
 {
 	for (int t = 0; t < 2; t++)
-		if (place[t].parent >= 0)
-			tt_plan_recv(plan, place[t].parent, tt_span_part(TT_OUT, 0, t, 1, 2));
-	tt_plan_wait(plan);
-	for (int t = 0; t < 2; t++) {
-		if (place[t].lower >= 0)
-			tt_plan_send(plan, place[t].lower, tt_span_part(TT_OUT, 0, t, 1, 2));
-		if (place[t].higher >= 0)
-			tt_plan_send(plan, place[t].higher, tt_span_part(TT_OUT, 0, t, 1, 2));
+		if (t != inner)
+			tt_plan_send(plan, place[t].parent, half(TT_IN, t));
+	if (inner < 0) {
+		tt_plan_wait(plan);
+		return;
 	}
+	const struct tt_tree_place *at = &place[inner];
+	const struct tt_span src[3] = {child_slot(0, inner), half(TT_IN, inner), child_slot(1, inner)};
+
+	tt_plan_recv(plan, at->lower, src[0]);
+	if (at->higher >= 0)
+		tt_plan_recv(plan, at->higher, src[2]);
+	tt_plan_wait(plan);
+	tt_plan_reduce(plan, half(TT_OUT, inner), src, at->higher >= 0 ? 3 : 2, at->parent < 0 ? TT_FINAL : 0);
+	if (at->parent >= 0)
+		tt_plan_send(plan, at->parent, half(TT_OUT, inner));
+	tt_plan_wait(plan);
+}
+
+/* First the inner part, which others wait for through this rank; leaf parts may come last. In this order a wait
+ * depends only on ranks further up the same tree, and the two trees cannot block each other. */
+static void
+exchange_down(struct tt_plan *plan, const struct tt_tree_place place[2], int inner)
+{
+	if (inner >= 0 && place[inner].parent >= 0)
+		tt_plan_recv(plan, place[inner].parent, half(TT_OUT, inner));
+	tt_plan_wait(plan);
+	if (inner >= 0)
+		tt_plan_send(plan, place[inner].lower, half(TT_OUT, inner));
+	if (inner >= 0 && place[inner].higher >= 0)
+		tt_plan_send(plan, place[inner].higher, half(TT_OUT, inner));
+	for (int t = 0; t < 2; t++)
+		if (t != inner)
+			tt_plan_recv(plan, place[t].parent, half(TT_OUT, t));
 	tt_plan_wait(plan);
 }
 
@@ -83,14 +87,16 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 	tt_plan_init(plan, "tree", shape);
 	if (tt_build_alone(plan))
 		return tt_plan_end(plan);
-	tt_plan_tmp(plan, 4, 1, 2);
+	tt_plan_tmp(plan, 2, 1, 2);
 
 	const struct tt_tree_place place[2] = {
 	    tt_double_tree(0, shape->rank, shape->nranks),
 	    tt_double_tree(1, shape->rank, shape->nranks),
 	};
-	exchange_up(plan, place);
-	exchange_down(plan, place);
+	const int inner = inner_tree(place);
+
+	exchange_up(plan, place, inner);
+	exchange_down(plan, place, inner);
 	return tt_plan_end(plan);
 }
 

@@ -80,7 +80,7 @@ struct tt_lane {
 void tt_build_lane_direct(struct tt_plan *plan, const struct tt_lane *lane, enum tt_buffer from, unsigned flags);
 
 /* The double binary tree: rank's neighbours in tree 0 or 1 over n ranks, -1 = none. In tree 0 the ranks of `lower`
- * come before the rank, those of `higher` after it. Hardly a rank has children in both trees. */
+ * come before the rank, those of `higher` after it. No rank has children in both trees. */
 struct tt_tree_place {
 	int parent, lower, higher;
 };
