@@ -22,6 +22,7 @@
 static struct {
 	pthread_mutex_t lock;
 	bool open;
+	bool broken; /* a fence is still under way: another one could be taken for it */
 	pid_t pid; /* a forked child has no session */
 	pmix_proc_t me;
 } session = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -277,7 +278,7 @@ fetch(const char *key, void *bytes, size_t n, const struct timespec *deadline, c
 }
 
 static tutti_status
-exchange(int rank, const char *key, void *value, size_t bytes, int64_t timeout_ms, char why[TT_PMIX_WHY])
+exchange_alone(int rank, const char *key, void *value, size_t bytes, int64_t timeout_ms, char why[TT_PMIX_WHY])
 {
 	tutti_status status, published = TUTTI_OK;
 	char fence_why[TT_PMIX_WHY] = "";
@@ -289,10 +290,15 @@ exchange(int rank, const char *key, void *value, size_t bytes, int64_t timeout_m
 	status = open_session(why);
 	if (status != TUTTI_OK)
 		return status;
+	if (session.broken) {
+		snprintf(why, TT_PMIX_WHY, "the ranks are out of step with each other since an earlier failure");
+		return TUTTI_ERR_STATE;
+	}
 	if (rank == 0)
 		published = publish(key, value, bytes, why);
 	/* Also if that failed: the others wait there, and then find nothing. */
 	status = fence(limit, fence_why);
+	session.broken = status == TUTTI_ERR_TIMEOUT;
 	if (published != TUTTI_OK)
 		return published;
 	if (status != TUTTI_OK) {
@@ -300,6 +306,19 @@ exchange(int rank, const char *key, void *value, size_t bytes, int64_t timeout_m
 		return status;
 	}
 	return rank == 0 ? TUTTI_OK : fetch(key, value, bytes, limit, why);
+}
+
+/* Fences are matched by their order: one thread at a time. */
+static tutti_status
+exchange(int rank, const char *key, void *value, size_t bytes, int64_t timeout_ms, char why[TT_PMIX_WHY])
+{
+	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+	tutti_status status;
+
+	pthread_mutex_lock(&turn);
+	status = exchange_alone(rank, key, value, bytes, timeout_ms, why);
+	pthread_mutex_unlock(&turn);
+	return status;
 }
 
 __attribute__((visibility("default")))
