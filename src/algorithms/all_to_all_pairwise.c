@@ -51,8 +51,7 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 	tt_plan_init(plan, "pairwise", shape);
 	if (tt_build_alone(plan))
 		return tt_plan_end(plan);
-	if (shape->in_place)
-		tt_plan_tmp(plan, n - 1 < 2 * WINDOW ? n - 1 : 2 * WINDOW, 1, 1);
+	tt_plan_tmp(plan, n - 1 < 2 * WINDOW ? n - 1 : 2 * WINDOW, 1, 1);
 	for (int first = 1; first <= farthest; first += WINDOW)
 		exchange_window(plan, first, first + WINDOW <= farthest ? first + WINDOW : farthest + 1);
 	return tt_plan_end(plan);

@@ -20,11 +20,11 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 	tt_plan_init(plan, "direct", shape);
 	if (tt_build_alone(plan))
 		return tt_plan_end(plan);
+	tt_plan_tmp(plan, n - 1, 1, 1);
 	if (me != shape->root) {
 		tt_plan_send(plan, shape->root, tt_in(0));
 		return tt_plan_end(plan);
 	}
-	tt_plan_tmp(plan, n - 1, 1, 1);
 	for (int k = 1; k < n; k++) {
 		const int from = tt_mod(me + k, n);
 

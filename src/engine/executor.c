@@ -50,7 +50,7 @@ struct tt_executor {
 	struct lane lanes[TT_EXECUTOR_LANES];
 	uint32_t slots_room, pieces_room, operands_room; /* of each lane */
 	size_t scratch_room;
-	const struct tt_plan *fitted; /* the plan the rooms were last checked for */
+	bool uses_scratch; /* this run's plan does */
 };
 
 tutti_status
@@ -114,13 +114,14 @@ executor_fit(struct tt_executor *x, const struct tt_plan *plan)
 	uint32_t slots = x->slots_room, pieces = x->pieces_room, operands = x->operands_room;
 	bool grow = slots == 0;
 
-	if (x->fitted == plan)
-		return TUTTI_OK;
 	if (plan->posted_most > slots || slots == 0)
 		slots = plan->posted_most + 4;
-	for (uint32_t i = 0; i < plan->nspans; i++)
+	x->uses_scratch = false;
+	for (uint32_t i = 0; i < plan->nspans; i++) {
+		x->uses_scratch = x->uses_scratch || plan->spans[i].buffer == TT_TMP;
 		if ((uint32_t)plan->spans[i].rows * 2 > pieces)
 			pieces = (uint32_t)plan->spans[i].rows * 2;
+	}
 	for (uint32_t i = 0; i < plan->nsteps; i++)
 		if (plan->steps[i].nspans > operands)
 			operands = plan->steps[i].nspans;
@@ -128,7 +129,6 @@ executor_fit(struct tt_executor *x, const struct tt_plan *plan)
 	operands = operands == 0 ? 2 : operands;
 	grow = grow || slots > x->slots_room || pieces > x->pieces_room || operands > x->operands_room;
 	if (grow) {
-		x->fitted = NULL;
 		x->slots_room = 0; /* a failure on the way leaves nothing that looks usable */
 		for (int i = 0; i < TT_EXECUTOR_LANES; i++)
 			TT_TRY(lane_fit(&x->lanes[i], slots, pieces, operands));
@@ -136,7 +136,6 @@ executor_fit(struct tt_executor *x, const struct tt_plan *plan)
 		x->pieces_room = pieces;
 		x->operands_room = operands;
 	}
-	x->fitted = plan;
 	return TUTTI_OK;
 }
 
@@ -146,7 +145,7 @@ executor_fit_scratch(struct tt_executor *x, const struct tt_run *run)
 	const struct tt_plan *plan = run->plan;
 	size_t slot, bytes;
 
-	if (plan->tmp_slots == 0)
+	if (!x->uses_scratch)
 		return TUTTI_OK;
 	slot = tt_operand_slot_bytes(&run->operands, plan->tmp_parts, plan->tmp_of);
 	if (!tt_mul_size(slot, (size_t)plan->tmp_slots, &bytes))

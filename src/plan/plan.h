@@ -127,6 +127,8 @@ struct tt_plan {
 
 void tt_plan_init(struct tt_plan *plan, const char *algorithm, const struct tt_shape *shape);
 void tt_plan_fini(struct tt_plan *plan);
+/* Slots of scratch memory. The same on every rank of a shape, in place or not, used or not: the number of slices is
+ * computed from it, and must be agreed. */
 void tt_plan_tmp(struct tt_plan *plan, int slots, int parts, int of);
 void tt_plan_copy(struct tt_plan *plan, struct tt_span dst, struct tt_span src);
 void tt_plan_reduce(struct tt_plan *plan, struct tt_span dst, const struct tt_span *src, int nsrc, unsigned flags);
@@ -194,6 +196,7 @@ struct tt_check_options {
 	int rounds;
 	int slots;
 	bool ordered;
+	bool one_rounding; /* every result is one reduction over raw contributions */
 };
 tutti_status tt_plan_check(const struct tt_plan *const *plans, int nranks, const struct tt_check_options *options,
     struct tt_check_report *report);
