@@ -26,7 +26,7 @@ store_failed(tutti_status status, const char *what)
 	if ((int)status < 0 || (int)status > TUTTI_ERR_INTERNAL)
 		return tt_fail(TUTTI_ERR_INTERNAL, -1,
 		    "the store's %s of \"%s\" returned %d, which is not a tutti_status", what, key, (int)status);
-	return tt_fail(status, -1, "the store's %s of \"%s\" failed: %s", what, key, tutti_status_string(status));
+	return tt_fail(status, -1, "the store's %s of \"%s\" failed with tutti_status %d", what, key, (int)status);
 }
 
 /* For the callback: -1 = none. */
