@@ -34,12 +34,15 @@ struct tt_world; /* created and destroyed by one thread; the functions marked (a
 struct tt_world_config {
 	int rank, size;
 	const struct tt_rendezvous *rendezvous; /* NULL if size is 1 */
-	struct tt_meeting *meeting;             /* rank 0's, taken over; else NULL */
-	bool share_memory;                      /* false: every rank is a node of its own */
+	struct tt_meeting *meeting; /* rank 0's, taken over; else NULL */
+	bool share_memory; /* false: every rank is a node of its own */
 	const struct tt_settings *settings;
 	struct tt_log log;
 	int64_t deadline_ns;
 	int64_t peer_timeout_ms;
+	/* For tests; zeros are the real thing. */
+	int fanout; /* instead of TT_WORLD_FANOUT */
+	int host; /* ranks with different numbers meet as if they were on different hosts; rank 0's is 0 */
 };
 
 /* Blocks until all ranks are there or the deadline has passed. ERR_TIMEOUT: the record names the ranks that never
@@ -62,8 +65,8 @@ const unsigned char *tt_world_epoch(const struct tt_world *world); /* 16 bytes *
 
 /* All-gather over the control plane: all[r * bytes] = rank r's `mine`. Only by the creating thread and before
  * tt_world_start(); every rank calls it equally often with the same `bytes` (≤ 64 KiB). ERR_MISMATCH if not. */
-tutti_status tt_world_exchange(struct tt_world *world, const void *mine, size_t bytes, void *all,
-    int64_t deadline_ns);
+tutti_status tt_world_exchange(
+    struct tt_world *world, const void *mine, size_t bytes, void *all, int64_t deadline_ns);
 
 /* Called on the background thread, one at a time. They must not block and not call tt_world_destroy. */
 struct tt_world_handler {

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * world_thread.c - the background thread: messages along the tree, goodbyes, losses, the alarm, the death word.
+ *
+ *	  from a child ─┐                    ┌─► to the handler, if it is for this rank or for all
+ *	 from the parent┼─► route by `to` ───┼─► to the one link that leads there
+ *	    own outbox ─┘                    └─► to all links but the one it came from
+ *
+ * The rule: links belong to this thread alone. Other threads put what they want sent into the outbox, under its
+ * lock, and ring the bell; handlers are called without any lock. It sleeps in epoll_wait(2) unless something
+ * happens, and it never waits for a peer: a queue that a peer does not take ends the connection.
+ */
+#include "bootstrap/world_internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/process.h"
+#include "bootstrap/bytes.h"
+
+#define MOST_QUEUED ((size_t)1 << 20) /* for one peer, and in the outbox */
+#define MOST_EVENTS 32
+#define MOST_FRAMES 64 /* of one link before the next one has its turn */
+#define MOST_SLEEP_MS 60000
+#define ENTRY_HEAD 8 /* of the outbox: to, length */
+
+struct tt_world_thread {
+	struct tt_world *world;
+	struct tt_world_handler handler;
+	pthread_t id;
+	int epoll, bell;
+	tt_atomic_u64 alarm_ns;
+	tt_atomic_u32 stop;
+
+	pthread_mutex_t lock; /* of the next three */
+	unsigned char *outbox;
+	size_t outbox_bytes, outbox_room;
+};
+
+static void
+ring(struct tt_world_thread *thread)
+{
+	const uint64_t one = 1;
+
+	/* It can only fail if the bell has been rung 2^64 times and not been heard. */
+	while (write(thread->bell, &one, sizeof(one)) < 0 && errno == EINTR)
+		continue;
+}
+
+static struct tt_link *
+first_link(const struct tt_world *world)
+{
+	return world->parent != NULL ? world->parent : world->children;
+}
+
+static struct tt_link *
+next_link(const struct tt_world *world, const struct tt_link *link)
+{
+	return link == world->parent ? world->children : link->next;
+}
+
+/* ---- peers ----------------------------------------------------------------------------------------------- */
+
+static void
+note_left(struct tt_world_thread *thread, int rank)
+{
+	struct tt_world *world = thread->world;
+
+	if (tt_load_relaxed(&world->left[rank]) != 0)
+		return;
+	tt_store_relaxed(&world->left[rank], 1);
+	if (thread->handler.left != NULL)
+		thread->handler.left(thread->handler.context, rank);
+}
+
+/* The connection is over. Is that a goodbye that was said otherwise, or a loss? */
+static void
+end_link(struct tt_world_thread *thread, struct tt_link *link, const char *why)
+{
+	struct tt_world *world = thread->world;
+	const int rank = link->peer.rank;
+
+	if (link->state != TT_LINK_OPEN)
+		return;
+	epoll_ctl(thread->epoll, EPOLL_CTL_DEL, link->fd, NULL);
+	tt_link_close(link);
+	if (tt_world_has_left(world, rank))
+		note_left(thread, rank);
+	else if (thread->handler.lost != NULL)
+		thread->handler.lost(thread->handler.context, rank, why);
+}
+
+static void
+put(struct tt_world_thread *thread, struct tt_link *link, enum tt_frame type, const void *head, const void *bytes,
+    size_t n)
+{
+	if (link == NULL || link->state != TT_LINK_OPEN)
+		return;
+	if (tt_link_queued(link) + n > MOST_QUEUED)
+		end_link(thread, link, "it does not read what is sent to it");
+	else if (tt_link_send(link, type, head, TT_ROUTE_BYTES, bytes, n) != TUTTI_OK)
+		end_link(thread, link, "there is no memory for what is to be sent to it");
+}
+
+static void
+put_to_all(struct tt_world_thread *thread, const struct tt_link *but, enum tt_frame type, const void *head,
+    const void *bytes, size_t n)
+{
+	struct tt_world *world = thread->world;
+
+	for (struct tt_link *link = first_link(world); link != NULL; link = next_link(world, link))
+		if (link != but)
+			put(thread, link, type, head, bytes, n);
+}
+
+/* ---- frames ---------------------------------------------------------------------------------------------- */
+
+/* Passes a message on and delivers it; `came_by` is NULL for this rank's own. */
+static void
+route(struct tt_world_thread *thread, struct tt_link *came_by, int to, int from, const void *bytes, size_t n)
+{
+	struct tt_world *world = thread->world;
+	const bool for_me = to == world->rank || (to == TT_TO_ALL && from != world->rank);
+	unsigned char head[TT_ROUTE_BYTES];
+
+	tt_route_write(to, from, head);
+	if (to == TT_TO_ALL)
+		put_to_all(thread, came_by, TT_FRAME_MESSAGE, head, bytes, n);
+	else if (world->route[to] != came_by)
+		put(thread, world->route[to], TT_FRAME_MESSAGE, head, bytes, n);
+	if (for_me && thread->handler.message != NULL)
+		thread->handler.message(thread->handler.context, from, bytes, n);
+}
+
+static void
+take(struct tt_world_thread *thread, struct tt_link *link, enum tt_frame type, const unsigned char *bytes, size_t n)
+{
+	struct tt_world *world = thread->world;
+	int to, from;
+
+	if (type != TT_FRAME_MESSAGE && type != TT_FRAME_GOODBYE)
+		return;
+	/* What claims to be from a rank must come from where that rank is. */
+	if (!tt_route_read(bytes, n, world->size, &to, &from) || world->route[from] != link)
+		return;
+	if (type == TT_FRAME_GOODBYE) {
+		put_to_all(thread, link, TT_FRAME_GOODBYE, bytes, NULL, 0);
+		note_left(thread, from);
+	} else if (n - TT_ROUTE_BYTES <= TT_WORLD_MESSAGE) {
+		route(thread, link, to, from, bytes + TT_ROUTE_BYTES, n - TT_ROUTE_BYTES);
+	}
+}
+
+static void
+read_link(struct tt_world_thread *thread, struct tt_link *link)
+{
+	for (int i = 0; i < MOST_FRAMES && link->state == TT_LINK_OPEN; i++) {
+		const unsigned char *bytes;
+		enum tt_frame type;
+		size_t n;
+		const tutti_status status = tt_link_read(link, &type, &bytes, &n);
+
+		if (status == TUTTI_IN_PROGRESS)
+			return;
+		if (status != TUTTI_OK) {
+			end_link(thread, link, tt_last_error()->message);
+			return;
+		}
+		take(thread, link, type, bytes, n);
+	}
+}
+
+/* Writes what is queued, and has epoll tell when there is room for more. */
+static void
+write_links(struct tt_world_thread *thread)
+{
+	struct tt_world *world = thread->world;
+
+	for (struct tt_link *link = first_link(world); link != NULL; link = next_link(world, link)) {
+		struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
+
+		if (link->state != TT_LINK_OPEN)
+			continue;
+		/* If it fails, what the peer said last is still to be read, and its end after that. */
+		if (tt_link_flush(link) == TUTTI_OK && tt_link_wants_to_write(link))
+			event.events |= EPOLLOUT;
+		if (event.events == link->listening)
+			continue;
+		if (epoll_ctl(
+			thread->epoll, link->listening == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, link->fd, &event) == 0)
+			link->listening = event.events;
+		else
+			end_link(thread, link, "it cannot be listened to any longer");
+	}
+}
+
+/* ---- the outbox and the alarm ---------------------------------------------------------------------------- */
+
+static void
+empty_outbox(struct tt_world_thread *thread)
+{
+	unsigned char *bytes;
+	size_t end;
+
+	pthread_mutex_lock(&thread->lock);
+	bytes = thread->outbox;
+	end = thread->outbox_bytes;
+	thread->outbox = NULL;
+	thread->outbox_bytes = thread->outbox_room = 0;
+	pthread_mutex_unlock(&thread->lock);
+	for (size_t at = 0; at < end;) {
+		const int to = (int32_t)tt_get_u32(bytes + at);
+		const size_t n = tt_get_u32(bytes + at + 4);
+
+		route(thread, NULL, to, thread->world->rank, bytes + at + ENTRY_HEAD, n);
+		at += ENTRY_HEAD + n;
+	}
+	tt_free(bytes);
+}
+
+static tutti_status
+put_into_outbox(struct tt_world_thread *thread, int to, const void *bytes, size_t n)
+{
+	const size_t end = thread->outbox_bytes + ENTRY_HEAD + n;
+
+	if (end > MOST_QUEUED)
+		return tt_fail(TUTTI_ERR_NOMEM, to, "%zu bytes of messages wait for the background thread: too many",
+		    thread->outbox_bytes);
+	if (end > thread->outbox_room) {
+		const size_t room = end < 2048 ? 4096 : end * 2;
+		void *memory;
+
+		TT_TRY(tt_alloc(1, room, "messages to be sent", &memory));
+		if (thread->outbox_bytes > 0)
+			memcpy(memory, thread->outbox, thread->outbox_bytes);
+		tt_free(thread->outbox);
+		thread->outbox = memory;
+		thread->outbox_room = room;
+	}
+	tt_put_u32(thread->outbox + thread->outbox_bytes, (uint32_t)to);
+	tt_put_u32(thread->outbox + thread->outbox_bytes + 4, (uint32_t)n);
+	if (n > 0)
+		memcpy(thread->outbox + thread->outbox_bytes + ENTRY_HEAD, bytes, n);
+	thread->outbox_bytes = end;
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_world_send(struct tt_world *world, int to, const void *bytes, size_t n)
+{
+	struct tt_world_thread *thread = world->thread;
+	tutti_status status;
+
+	if (n > TT_WORLD_MESSAGE || to < TT_TO_ALL || to >= world->size)
+		return tt_fail(TUTTI_ERR_ARGUMENT, -1,
+		    "a message of %zu bytes to rank %d: at most %d bytes, to one of %d ranks", n, to,
+		    TT_WORLD_MESSAGE, world->size);
+	if (thread == NULL)
+		return tt_fail(TUTTI_ERR_STATE, -1, "a message before the background thread was started");
+	pthread_mutex_lock(&thread->lock);
+	status = put_into_outbox(thread, to, bytes, n);
+	pthread_mutex_unlock(&thread->lock);
+	ring(thread);
+	return status;
+}
+
+void
+tt_world_set_alarm(struct tt_world *world, int64_t when_ns)
+{
+	struct tt_world_thread *thread = world->thread;
+	uint64_t set;
+
+	if (thread == NULL)
+		return;
+	set = tt_load_acquire(&thread->alarm_ns);
+	while (when_ns == INT64_MAX || (int64_t)set > when_ns)
+		/* Pairs with the load in sleep_ms and the exchange in look_at_alarm. */
+		if (tt_cas_acq_rel(&thread->alarm_ns, &set, (uint64_t)when_ns)) {
+			if (when_ns != INT64_MAX)
+				ring(thread);
+			break;
+		}
+}
+
+static void
+look_at_alarm(struct tt_world_thread *thread)
+{
+	const int64_t now_ns = tt_now_ns();
+
+	/* Pairs with the compare-and-swap in tt_world_set_alarm. */
+	if (now_ns < (int64_t)tt_load_acquire(&thread->alarm_ns))
+		return;
+	tt_exchange_acq_rel(&thread->alarm_ns, (uint64_t)INT64_MAX);
+	if (thread->handler.alarm != NULL)
+		thread->handler.alarm(thread->handler.context, now_ns);
+}
+
+static int
+sleep_ms(struct tt_world_thread *thread)
+{
+	const int64_t alarm_ns = (int64_t)tt_load_acquire(&thread->alarm_ns);
+
+	return alarm_ns == INT64_MAX ? -1 : tt_poll_ms(alarm_ns, tt_now_ns(), MOST_SLEEP_MS);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------------------ */
+
+static void
+listen_once(struct tt_world_thread *thread)
+{
+	struct epoll_event events[MOST_EVENTS];
+	const int n = epoll_wait(thread->epoll, events, MOST_EVENTS, sleep_ms(thread));
+
+	for (int i = 0; i < n; i++) {
+		uint64_t rings;
+
+		if (events[i].data.ptr != thread)
+			read_link(thread, events[i].data.ptr);
+		else if (read(thread->bell, &rings, sizeof(rings)) < 0 && errno != EAGAIN && errno != EINTR)
+			return;
+	}
+}
+
+static struct tt_death_word *
+own_word(const struct tt_world *world)
+{
+	return world->words != NULL ? &world->words[world->local_rank] : NULL;
+}
+
+static void *
+thread_main(void *context)
+{
+	struct tt_world_thread *thread = context;
+	struct tt_death_word *word = own_word(thread->world);
+
+	pthread_setname_np(pthread_self(), "tutti");
+	if (word != NULL)
+		tt_death_hold(word);
+	/* Pairs with the release in tt_world_stop. */
+	while (tt_load_acquire(&thread->stop) == 0) {
+		empty_outbox(thread);
+		write_links(thread);
+		listen_once(thread);
+		look_at_alarm(thread);
+	}
+	/* What was sent before the goodbye goes out before it. */
+	thread->handler = (struct tt_world_handler){.context = NULL};
+	empty_outbox(thread);
+	if (word != NULL)
+		tt_death_release(word);
+	return NULL;
+}
+
+static void
+destroy(struct tt_world_thread *thread)
+{
+	tt_fd_close(thread->epoll);
+	tt_fd_close(thread->bell);
+	pthread_mutex_destroy(&thread->lock);
+	tt_free(thread->outbox);
+	tt_free(thread);
+}
+
+static tutti_status
+prepare(struct tt_world_thread *thread)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = thread};
+
+	thread->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (thread->epoll < 0)
+		return tt_fail_errno("cannot make an epoll descriptor");
+	tt_fd_guard(thread->epoll);
+	thread->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (thread->bell < 0)
+		return tt_fail_errno("cannot make an event descriptor");
+	tt_fd_guard(thread->bell);
+	if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, thread->bell, &event) != 0)
+		return tt_fail_errno("cannot listen to an event descriptor");
+	return TUTTI_OK;
+}
+
+/* The program's signals are not this thread's business. */
+static tutti_status
+launch(struct tt_world_thread *thread)
+{
+	sigset_t all, before;
+	int result;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	result = pthread_create(&thread->id, NULL, thread_main, thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (result == 0)
+		return TUTTI_OK;
+	errno = result;
+	return tt_fail_errno("cannot start the background thread");
+}
+
+tutti_status
+tt_world_start(struct tt_world *world, const struct tt_world_handler *handler)
+{
+	struct tt_world_thread *thread;
+	tutti_status status;
+	void *memory;
+
+	if (world->thread != NULL)
+		return tt_fail(TUTTI_ERR_STATE, -1, "the background thread was started before");
+	TT_TRY(tt_alloc(1, sizeof(*thread), "the background thread", &memory));
+	thread = memory;
+	thread->world = world;
+	thread->handler = *handler;
+	thread->epoll = thread->bell = -1;
+	tt_store_relaxed(&thread->alarm_ns, (uint64_t)INT64_MAX);
+	pthread_mutex_init(&thread->lock, NULL);
+	world->thread = thread;
+	status = prepare(thread);
+	if (status == TUTTI_OK)
+		status = launch(thread);
+	if (status != TUTTI_OK) {
+		world->thread = NULL;
+		destroy(thread);
+	}
+	return status;
+}
+
+void
+tt_world_stop(struct tt_world *world)
+{
+	struct tt_world_thread *thread = world->thread;
+	struct tt_death_word *word = own_word(world);
+	unsigned char head[TT_ROUTE_BYTES];
+
+	/* First of all, so that nobody takes what follows for a death. */
+	if (word != NULL)
+		tt_death_leave(word);
+	if (thread != NULL) {
+		/* Pairs with the acquire in thread_main. */
+		tt_store_release(&thread->stop, 1);
+		ring(thread);
+		pthread_join(thread->id, NULL);
+		destroy(thread);
+		world->thread = NULL;
+	}
+	tt_route_write(TT_TO_ALL, world->rank, head);
+	for (struct tt_link *link = first_link(world); link != NULL; link = next_link(world, link))
+		if (link->state == TT_LINK_OPEN &&
+		    tt_link_send(link, TT_FRAME_GOODBYE, head, sizeof(head), NULL, 0) == TUTTI_OK)
+			tt_link_flush(link);
+}
