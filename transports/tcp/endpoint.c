@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * endpoint.c - opening, closing, progress, and sleeping.
+ *
+ * Strangers can delay nobody: accepting, greeting and reading are each bounded in one progress(), and a stranger
+ * who says nothing is dropped after TT_HANDSHAKE_MS, or earlier when others want in.
+ */
+#include "tcp/endpoint.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/process.h"
+#include "tcp/blob.h"
+#include "tcp/link.h"
+
+#define SCRATCH_BYTES ((size_t)128 << 10) /* stays in the second-level cache between arrival and fold */
+#define DIRECT_LINKS 4 /* so many sockets are read without asking epoll first */
+#define LOOK_EVERY 64 /* calls of progress(), when links are read directly */
+#define EVENTS 64
+#define ACCEPTS 16 /* in one progress() */
+#define DEAF_NS (100 * TT_MS)
+#define LINGER_NS (100 * TT_MS) /* at most, in close(), for bytes that the network has not taken */
+
+/* ---- watching ---- */
+
+tutti_status
+tt_watch_add(const tutti_endpoint *endpoint, struct tt_watch *watch, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data = {.ptr = watch}};
+
+	if (epoll_ctl(endpoint->epoll, EPOLL_CTL_ADD, watch->fd, &event) != 0)
+		return tt_fail_errno("cannot watch a connection");
+	return TUTTI_OK;
+}
+
+void
+tt_watch_change(const tutti_endpoint *endpoint, struct tt_watch *watch, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data = {.ptr = watch}};
+
+	/* Cannot fail for a descriptor that is watched already. */
+	epoll_ctl(endpoint->epoll, EPOLL_CTL_MOD, watch->fd, &event);
+}
+
+void
+tt_watch_remove(const tutti_endpoint *endpoint, struct tt_watch *watch)
+{
+	struct epoll_event event = {0};
+
+	epoll_ctl(endpoint->epoll, EPOLL_CTL_DEL, watch->fd, &event);
+}
+
+/* ---- opening and closing ---- */
+
+static tutti_status
+open_listeners(tutti_endpoint *endpoint, const tutti_environment *env)
+{
+	struct tt_address addresses[TT_TCP_ADDRESSES];
+	tutti_status status = TUTTI_OK;
+	int n = 0;
+
+	TT_TRY(tt_interfaces(env->interfaces, addresses, TT_TCP_ADDRESSES, &n));
+	for (int i = 0; i < n; i++) {
+		struct tt_watch *listener = &endpoint->listeners[endpoint->nlisteners];
+
+		status = tt_listen_tcp(&addresses[i], env->port_range, &listener->fd);
+		/* An address that just went away, or a full range of ports, is no loss while another one works. */
+		if (status != TUTTI_OK)
+			continue;
+		endpoint->addresses[endpoint->nlisteners++] = addresses[i];
+		TT_TRY(tt_watch_add(endpoint, listener, EPOLLIN));
+	}
+	return endpoint->nlisteners > 0 ? TUTTI_OK : status;
+}
+
+static tutti_status
+open_parts(tutti_endpoint *endpoint, const tutti_environment *env)
+{
+	void *memory;
+
+	TT_TRY(tt_alloc((size_t)env->nranks, 2 * sizeof(tutti_link *), "the links of a TCP endpoint", &memory));
+	endpoint->links = memory;
+	endpoint->live = endpoint->links + env->nranks;
+	TT_TRY(tt_alloc(1, SCRATCH_BYTES, "the TCP transport", &memory));
+	endpoint->scratch = memory;
+	endpoint->scratch_bytes = SCRATCH_BYTES;
+	endpoint->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (endpoint->epoll < 0)
+		return tt_fail_errno("cannot make an epoll descriptor");
+	tt_fd_guard(endpoint->epoll);
+	endpoint->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (endpoint->timer.fd < 0)
+		return tt_fail_errno("cannot make a timer descriptor");
+	tt_fd_guard(endpoint->timer.fd);
+	TT_TRY(tt_watch_add(endpoint, &endpoint->timer, EPOLLIN));
+	return open_listeners(endpoint, env);
+}
+
+tutti_status
+tt_endpoint_open(const tutti_environment *env, tutti_endpoint **endpoint)
+{
+	tutti_endpoint *made;
+	tutti_status status;
+	void *memory;
+
+	if (env->nranks < 1 || env->rank < 0 || env->rank >= env->nranks || env->lanes == 0 || env->key == NULL)
+		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "the TCP transport needs a rank, at least one lane and a key");
+	TT_TRY(tt_alloc(1, sizeof(*made), "a TCP endpoint", &memory));
+	made = memory;
+	made->rank = env->rank;
+	made->nranks = env->nranks;
+	made->lanes = env->lanes;
+	made->connect_timeout_ms = env->connect_timeout_ms;
+	made->peer_timeout_ms = env->peer_timeout_ms;
+	memcpy(made->key, env->key, sizeof(made->key));
+	tt_random(made->nonce, sizeof(made->nonce));
+	for (int i = 0; i < TT_TCP_ADDRESSES; i++)
+		made->listeners[i] = (struct tt_watch){TT_WATCH_LISTENER, -1};
+	made->timer = (struct tt_watch){TT_WATCH_TIMER, -1};
+	made->epoll = -1;
+	status = open_parts(made, env);
+	if (status != TUTTI_OK) {
+		tt_endpoint_close(made);
+		return status;
+	}
+	*endpoint = made;
+	return TUTTI_OK;
+}
+
+/* Bytes of completed sends are in the kernel, which goes on sending after close(), unless the peer's own bytes then
+ * hit a closed socket. So the last ones get a moment. */
+static void
+linger(tutti_endpoint *endpoint)
+{
+	const int64_t deadline = tt_now_ns() + LINGER_NS;
+	bool waiting = true;
+
+	while (waiting && tt_now_ns() < deadline) {
+		waiting = false;
+		for (int i = 0; i < endpoint->nranks; i++)
+			if (endpoint->links[i] != NULL)
+				waiting |= tt_link_drain(endpoint->links[i]);
+		if (waiting)
+			poll(NULL, 0, 1);
+	}
+}
+
+static void
+close_links(tutti_endpoint *endpoint)
+{
+	for (int i = 0; i < endpoint->nranks; i++)
+		if (endpoint->links[i] != NULL && endpoint->links[i]->live_index >= 0)
+			tt_link_leave(endpoint->links[i]);
+	linger(endpoint);
+	for (int i = 0; i < endpoint->nranks; i++) {
+		if (endpoint->links[i] == NULL)
+			continue;
+		tt_link_die(endpoint->links[i], TUTTI_ERR_ABORTED, "the endpoint was closed");
+		tt_link_destroy(endpoint->links[i]);
+	}
+}
+
+void
+tt_endpoint_close(tutti_endpoint *endpoint)
+{
+	if (endpoint == NULL)
+		return;
+	if (endpoint->links != NULL)
+		close_links(endpoint);
+	while (endpoint->candidates != NULL)
+		tt_candidate_drop(endpoint->candidates);
+	tt_candidate_sweep(endpoint);
+	for (int i = 0; i < endpoint->nlisteners; i++)
+		tt_fd_close(endpoint->listeners[i].fd);
+	tt_fd_close(endpoint->timer.fd);
+	tt_fd_close(endpoint->epoll);
+	tt_free(endpoint->scratch);
+	tt_free(endpoint->links);
+	explicit_bzero(endpoint->key, sizeof(endpoint->key));
+	tt_free(endpoint);
+}
+
+void
+tt_endpoint_cancel(tutti_endpoint *endpoint)
+{
+	/* Peers that call later are told by the listeners, which stay. */
+	endpoint->cancelled = true;
+	for (int i = 0; i < endpoint->nranks; i++)
+		if (endpoint->links[i] != NULL)
+			tt_link_die(endpoint->links[i], TUTTI_ERR_ABORTED,
+			    "the transfers with rank %d were cancelled by this rank", endpoint->links[i]->peer);
+}
+
+tutti_status
+tt_endpoint_address(tutti_endpoint *endpoint, void *address, size_t *bytes)
+{
+	const size_t need = TT_BLOB_BYTES(endpoint->nlisteners);
+
+	if (*bytes < need)
+		return tt_fail(
+		    TUTTI_ERR_ARGUMENT, -1, "an address of the TCP transport takes %zu bytes, not %zu", need, *bytes);
+	tt_blob_encode(endpoint->nonce, endpoint->addresses, endpoint->nlisteners, address);
+	*bytes = need;
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_endpoint_link(tutti_endpoint *endpoint, int peer, tutti_link **link)
+{
+	if (peer < 0 || peer >= endpoint->nranks)
+		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "rank %d is none of the %d ranks", peer, endpoint->nranks);
+	if (endpoint->links[peer] == NULL) {
+		TT_TRY(tt_link_create(endpoint, peer, &endpoint->links[peer]));
+		if (endpoint->cancelled)
+			tt_link_die(endpoint->links[peer], TUTTI_ERR_ABORTED,
+			    "the transfers with rank %d were cancelled by this rank", peer);
+	}
+	*link = endpoint->links[peer];
+	return TUTTI_OK;
+}
+
+/* ---- progress ---- */
+
+static void
+listen_again(tutti_endpoint *endpoint, bool deaf)
+{
+	endpoint->deaf = deaf;
+	for (int i = 0; i < endpoint->nlisteners; i++)
+		tt_watch_change(endpoint, &endpoint->listeners[i], deaf ? 0 : EPOLLIN);
+}
+
+static void
+accept_calls(tutti_endpoint *endpoint, const struct tt_watch *listener)
+{
+	for (int i = 0; i < ACCEPTS; i++) {
+		struct tt_address remote = {0};
+		struct sockaddr_storage from = {0};
+		socklen_t bytes = sizeof(from);
+		const int64_t now = tt_now_ns();
+		int fd = -1;
+
+		if (tt_accept(listener->fd, &fd) != TUTTI_OK) {
+			/* No descriptor is free; the caller stays in the listener's queue meanwhile. */
+			endpoint->hear_ns = now + DEAF_NS;
+			listen_again(endpoint, true);
+			return;
+		}
+		if (fd < 0)
+			return;
+		if (endpoint->nunproven == TT_TCP_UNPROVEN)
+			tt_candidate_drop(tt_candidate_oldest(endpoint));
+		if (getpeername(fd, (struct sockaddr *)&from, &bytes) == 0)
+			tt_address_from_sockaddr(&from, &remote);
+		if (tt_tcp_tune(fd, endpoint->peer_timeout_ms) != TUTTI_OK) {
+			tt_fd_close(fd);
+			continue;
+		}
+		/* Without memory the caller is turned away, and calls again. */
+		(void)tt_candidate_create(
+		    endpoint, fd, NULL, endpoint->nonce, &remote, now + TT_HANDSHAKE_MS * TT_MS);
+	}
+}
+
+static void
+clear_timer(tutti_endpoint *endpoint)
+{
+	uint64_t expirations;
+	ssize_t n;
+
+	do
+		n = read(endpoint->timer.fd, &expirations, sizeof(expirations));
+	while (n < 0 && errno == EINTR);
+}
+
+static void
+handle(tutti_endpoint *endpoint, struct tt_watch *watch)
+{
+	/* It went away while an earlier event was handled. */
+	if (watch->fd < 0)
+		return;
+	switch (watch->kind) {
+	case TT_WATCH_LISTENER:
+		if (!endpoint->deaf)
+			accept_calls(endpoint, watch);
+		break;
+	case TT_WATCH_TIMER:
+		clear_timer(endpoint);
+		break;
+	case TT_WATCH_CANDIDATE:
+		tt_candidate_step((struct tt_candidate *)(void *)watch);
+		break;
+	case TT_WATCH_LINK:
+		if (((tutti_link *)(void *)watch)->live_index >= 0)
+			tt_link_turn((tutti_link *)(void *)watch);
+		break;
+	}
+}
+
+static void
+look(tutti_endpoint *endpoint)
+{
+	struct epoll_event events[EVENTS];
+	const int n = epoll_wait(endpoint->epoll, events, EVENTS, 0);
+
+	endpoint->look = false;
+	for (int i = 0; i < n; i++)
+		handle(endpoint, events[i].data.ptr);
+}
+
+/* Something that the clock has to be asked for. */
+static bool
+is_restless(const tutti_endpoint *endpoint)
+{
+	return endpoint->ndialing > 0 || endpoint->candidates != NULL || endpoint->deaf;
+}
+
+static void
+drop_late(tutti_endpoint *endpoint, int64_t now)
+{
+	struct tt_candidate *at = endpoint->candidates;
+
+	while (at != NULL) {
+		if (now < at->deadline_ns) {
+			at = at->next;
+			continue;
+		}
+		if (at->link != NULL)
+			tt_link_lost(at->link, at, TUTTI_ERR_PEER, "no answer");
+		else
+			tt_candidate_drop(at);
+		/* Others may have gone with it. */
+		at = endpoint->candidates;
+	}
+}
+
+static void
+tick(tutti_endpoint *endpoint)
+{
+	const int64_t now = tt_now_ns();
+
+	drop_late(endpoint, now);
+	for (int i = 0; i < endpoint->nranks && endpoint->ndialing > 0; i++)
+		if (endpoint->links[i] != NULL)
+			tt_link_tick(endpoint->links[i], now);
+	if (endpoint->deaf && now >= endpoint->hear_ns)
+		listen_again(endpoint, false);
+}
+
+int
+tt_endpoint_progress(tutti_endpoint *endpoint)
+{
+	const bool direct = endpoint->nlive <= DIRECT_LINKS;
+
+	endpoint->news = 0;
+	/* From the last to the first: a link that dies gives its place to one that had its turn. */
+	for (int i = endpoint->nlive - 1; i >= 0; i--) {
+		tutti_link *link = endpoint->live[i];
+
+		if (direct ? link->stream.pending > 0 || tt_stream_has_output(&link->stream)
+			   : tt_stream_has_output(&link->stream))
+			tt_link_turn(link);
+	}
+	if (!direct || endpoint->look || is_restless(endpoint) || endpoint->calls++ % LOOK_EVERY == 0)
+		look(endpoint);
+	if (is_restless(endpoint))
+		tick(endpoint);
+	tt_candidate_sweep(endpoint);
+	return endpoint->news;
+}
+
+/* ---- sleeping ---- */
+
+int
+tt_endpoint_wait_fd(tutti_endpoint *endpoint)
+{
+	return endpoint->epoll;
+}
+
+static int64_t
+next_timer(const tutti_endpoint *endpoint)
+{
+	int64_t next = endpoint->deaf ? endpoint->hear_ns : TT_FOREVER;
+
+	for (const struct tt_candidate *at = endpoint->candidates; at != NULL; at = at->next)
+		next = at->deadline_ns < next ? at->deadline_ns : next;
+	for (int i = 0; i < endpoint->nranks && endpoint->ndialing > 0; i++) {
+		const int64_t at = endpoint->links[i] != NULL ? tt_dial_timer(&endpoint->links[i]->dial) : TT_FOREVER;
+
+		next = at < next ? at : next;
+	}
+	return next;
+}
+
+static void
+set_timer(tutti_endpoint *endpoint, int64_t at_ns)
+{
+	struct itimerspec when = {0};
+
+	if (at_ns != TT_FOREVER) {
+		when.it_value.tv_sec = at_ns / (1000 * TT_MS);
+		when.it_value.tv_nsec = at_ns % (1000 * TT_MS);
+	}
+	if (at_ns == TT_FOREVER && !endpoint->timer_set)
+		return;
+	timerfd_settime(endpoint->timer.fd, TFD_TIMER_ABSTIME, &when, NULL);
+	endpoint->timer_set = at_ns != TT_FOREVER;
+}
+
+tutti_status
+tt_endpoint_arm(tutti_endpoint *endpoint)
+{
+	struct epoll_event event;
+
+	for (int i = endpoint->nlive - 1; i >= 0; i--) {
+		tutti_link *link = endpoint->live[i];
+
+		if (!tt_stream_has_output(&link->stream))
+			continue;
+		if (!link->blocked)
+			return TUTTI_IN_PROGRESS;
+		tt_watch_change(endpoint, &link->watch, EPOLLIN | EPOLLOUT);
+		link->watches_out = true;
+	}
+	set_timer(endpoint, next_timer(endpoint));
+	if (epoll_wait(endpoint->epoll, &event, 1, 0) == 0)
+		return TUTTI_OK;
+	tt_endpoint_disarm(endpoint);
+	return TUTTI_IN_PROGRESS;
+}
+
+void
+tt_endpoint_disarm(tutti_endpoint *endpoint)
+{
+	endpoint->look = true;
+	for (int i = 0; i < endpoint->nlive; i++) {
+		tutti_link *link = endpoint->live[i];
+
+		if (!link->watches_out)
+			continue;
+		tt_watch_change(endpoint, &link->watch, EPOLLIN);
+		link->watches_out = false;
+	}
+}

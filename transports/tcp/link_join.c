@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link_join.c - how a link gets its connection.
+ *
+ * The lower rank calls as soon as it wants something, the higher one only after a moment: as whatever one side
+ * sends is received by the other, the lower rank's call is usually on its way by then. If they call each other all
+ * the same, the lower rank's choice decides (greeting.h). A connection that breaks before both have agreed on it
+ * has carried no message, hence it is only an attempt that failed.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "tcp/link.h"
+
+#define HIGHER_RANK_WAITS_NS (20 * TT_MS)
+
+void
+tt_link_want(tutti_link *link)
+{
+	tutti_endpoint *endpoint = link->endpoint;
+	const int64_t now = tt_now_ns();
+
+	if (link->live_index >= 0 || link->status != TUTTI_OK || link->dial.state != TT_DIAL_IDLE)
+		return;
+	tt_dial_start(&link->dial, link->naddresses, endpoint->rank < link->peer ? now : now + HIGHER_RANK_WAITS_NS,
+	    tt_deadline_ns(endpoint->connect_timeout_ms));
+	endpoint->ndialing++;
+	tt_link_tick(link, now);
+}
+
+static void
+attempt_failed(tutti_link *link, const char *why)
+{
+	char address[64];
+
+	tt_address_print(&link->remote, address, sizeof(address));
+	snprintf(link->attempt, sizeof(link->attempt), "%s: %.90s", address, why);
+	tt_dial_failed(&link->dial, tt_now_ns());
+}
+
+static void
+call(tutti_link *link, const struct tt_address *address, int64_t now_ns)
+{
+	int fd = -1;
+
+	link->remote = *address;
+	if (tt_connect_tcp(address, &fd) != TUTTI_OK ||
+	    tt_candidate_create(link->endpoint, fd, link, link->nonce, address,
+		tt_dial_attempt_deadline(&link->dial, now_ns)) != TUTTI_OK)
+		attempt_failed(link, tt_last_error()->message);
+}
+
+void
+tt_link_tick(tutti_link *link, int64_t now_ns)
+{
+	int next;
+
+	if (tt_dial_expired(&link->dial, now_ns)) {
+		tt_link_die(link, TUTTI_ERR_PEER, "rank %d could not be reached within %lld ms (%s)", link->peer,
+		    (long long)link->endpoint->connect_timeout_ms,
+		    link->attempt[0] != '\0' ? link->attempt : "it does not answer");
+		return;
+	}
+	next = tt_dial_due(&link->dial, now_ns);
+	if (next >= 0)
+		call(link, &link->addresses[next], now_ns);
+}
+
+void
+tt_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status status, const char *why)
+{
+	const bool dialed = candidate->dialed;
+	char text[sizeof(link->attempt)];
+
+	/* Whoever proves that he is the peer, and says this, means it. */
+	snprintf(text, sizeof(text), "%s", why);
+	if (candidate->greeting.phase != TT_GREETING_PROVING && link->live_index < 0 &&
+	    (candidate->greeting.over || status == TUTTI_ERR_MISMATCH)) {
+		tt_link_die(link, status, "rank %d: %s", link->peer, text);
+		return;
+	}
+	tt_candidate_drop(candidate);
+	if (dialed)
+		attempt_failed(link, text);
+}
+
+void
+tt_link_stop(tutti_link *link)
+{
+	struct tt_candidate *next;
+
+	if (link->dial.state != TT_DIAL_IDLE)
+		link->endpoint->ndialing--;
+	tt_dial_stop(&link->dial);
+	for (struct tt_candidate *at = link->endpoint->candidates; at != NULL; at = next) {
+		next = at->next;
+		if (at->link == link)
+			tt_candidate_drop(at);
+	}
+}
+
+static void
+adopt(tutti_link *link, struct tt_candidate *candidate)
+{
+	tutti_endpoint *endpoint = link->endpoint;
+
+	if (tt_stream_open(&link->stream) != TUTTI_OK) {
+		tt_link_die(link, TUTTI_ERR_NOMEM, "rank %d: %s", link->peer, tt_last_error()->message);
+		return;
+	}
+	link->remote = candidate->remote;
+	link->watch.fd = candidate->watch.fd;
+	candidate->watch.fd = -1;
+	tt_watch_change(endpoint, &link->watch, EPOLLIN);
+	link->live_index = endpoint->nlive;
+	endpoint->live[endpoint->nlive++] = link;
+	tt_link_stop(link);
+	tt_link_write(link);
+}
+
+/* Nothing will come of it; the other side shall know at once. */
+static void
+turn_away(tutti_link *link, struct tt_candidate *candidate)
+{
+	const bool dialed = candidate->dialed;
+	size_t n, done;
+	const void *bytes;
+
+	if (link->status != TUTTI_OK) {
+		tt_greeting_goodbye(&candidate->greeting);
+		bytes = tt_greeting_take(&candidate->greeting, &n);
+		if (n > 0)
+			(void)tt_write_some(candidate->watch.fd, bytes, n, &done);
+	}
+	tt_candidate_drop(candidate);
+	if (dialed)
+		attempt_failed(link, "another connection was preferred");
+}
+
+void
+tt_link_consider(tutti_link *link, struct tt_candidate *candidate)
+{
+	struct tt_greeting *greeting = &candidate->greeting;
+
+	if (greeting->phase == TT_GREETING_PROVING)
+		return;
+	if (link->status != TUTTI_OK || link->live_index >= 0 ||
+	    (greeting->phase == TT_GREETING_PROVEN && greeting->chooser && link->choice != NULL)) {
+		turn_away(link, candidate);
+		return;
+	}
+	if (greeting->phase == TT_GREETING_PROVEN && greeting->chooser) {
+		link->choice = candidate;
+		tt_greeting_choose(greeting);
+	} else if (greeting->phase == TT_GREETING_CHOSEN) {
+		link->choice = candidate;
+		tt_greeting_agree(greeting);
+	} else if (tt_greeting_done(greeting)) {
+		adopt(link, candidate);
+	}
+}

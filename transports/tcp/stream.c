@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stream.c - the transfers of one peer: posting them, matching them, ending them.
+ *
+ * Per lane, the receives form one queue by number: first those that met their offer, then those that met nothing
+ * yet (from match_next on). What was set aside always belongs to numbers behind those. So either no receive is
+ * unmatched, or nothing whole is set aside: tt_stream_settle() restores that after every change.
+ */
+#include "tcp/stream.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+/* A peer's messages set aside take at most about this much, unless there are very many lanes. */
+#define ASIDE_BYTES ((size_t)1 << 20)
+#define LANE_BYTES_LEAST ((size_t)32 << 10)
+#define LANE_BYTES_MOST ((size_t)256 << 10)
+#define EAGER_BYTES_MOST ((size_t)64 << 10)
+
+static size_t
+lane_bytes(uint32_t lanes)
+{
+	size_t bytes = LANE_BYTES_MOST;
+
+	while (bytes > LANE_BYTES_LEAST && bytes * lanes > ASIDE_BYTES)
+		bytes /= 2;
+	return bytes;
+}
+
+tutti_status
+tt_stream_init(struct tt_stream *stream, uint32_t lanes, void *scratch, size_t scratch_bytes)
+{
+	void *memory;
+
+	TT_TRY(tt_alloc(lanes, sizeof(struct tt_lane), "the lanes of a TCP link", &memory));
+	stream->lanes = memory;
+	stream->nlanes = lanes;
+	stream->scratch = scratch;
+	stream->scratch_bytes = scratch_bytes;
+	stream->credit_units = (uint32_t)(lane_bytes(lanes) / TT_UNIT);
+	/* A quarter: credit that is free but not yet given back (less than a half) never stops a whole message. */
+	stream->eager_most = tt_min_size(EAGER_BYTES_MOST, lane_bytes(lanes) / 4);
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_stream_open(struct tt_stream *stream)
+{
+	const size_t bytes = (size_t)stream->credit_units * TT_UNIT;
+	void *memory;
+
+	TT_TRY(tt_alloc(stream->nlanes, bytes, "room for messages that come early over TCP", &memory));
+	stream->rings = memory;
+	for (uint32_t i = 0; i < stream->nlanes; i++) {
+		stream->lanes[i].aside.memory = stream->rings + i * bytes;
+		stream->lanes[i].aside.units = stream->credit_units;
+	}
+	return TUTTI_OK;
+}
+
+void
+tt_stream_fini(struct tt_stream *stream)
+{
+	tt_free(stream->rings);
+	tt_free(stream->lanes);
+	stream->rings = NULL;
+	stream->lanes = NULL;
+	stream->nlanes = 0;
+}
+
+void
+tt_stream_finish(struct tt_stream *stream, tutti_transfer *transfer, tutti_status status)
+{
+	stream->pending--;
+	stream->moved++;
+	transfer->status = status;
+}
+
+void
+tt_stream_tell(struct tt_stream *stream, struct tt_lane *lane)
+{
+	const bool grant = lane->grant_next != NULL && lane->granted < TT_GRANTS;
+	const bool credit = lane->units_used - lane->units_told >= stream->credit_units / 2;
+
+	if (lane->in_control || !(grant || credit))
+		return;
+	lane->in_control = true;
+	lane->control_next = NULL;
+	if (stream->control_last != NULL)
+		stream->control_last->control_next = lane;
+	else
+		stream->control_first = lane;
+	stream->control_last = lane;
+}
+
+void
+tt_stream_used(struct tt_stream *stream, struct tt_lane *lane, uint32_t units)
+{
+	lane->units_used += units;
+	tt_stream_tell(stream, lane);
+}
+
+void
+tt_stream_send(struct tt_stream *stream, tutti_transfer *transfer)
+{
+	struct tt_lane *lane = &stream->lanes[transfer->lane];
+
+	stream->pending++;
+	tt_pending_init(transfer, lane->sends++);
+	tt_queue_put(&lane->waiting, transfer);
+	tt_stream_dispatch(stream, lane);
+}
+
+void
+tt_stream_recv(struct tt_stream *stream, tutti_transfer *transfer)
+{
+	struct tt_lane *lane = &stream->lanes[transfer->lane];
+
+	stream->pending++;
+	tt_pending_init(transfer, lane->recvs++);
+	tt_queue_put(&lane->posted, transfer);
+	if (lane->match_next == NULL)
+		lane->match_next = transfer;
+	if (lane->grant_next == NULL && transfer->bytes > stream->eager_most)
+		lane->grant_next = transfer;
+	tt_stream_settle(stream, lane);
+	tt_stream_tell(stream, lane);
+}
+
+/* The receive is out of the queue, and the peer will be told before it ends. */
+static void
+refuse(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer)
+{
+	const struct tt_pending *pending = tt_pending_of(transfer);
+
+	if ((pending->flags & TT_PENDING_GRANTED) != 0)
+		lane->granted--;
+	if (lane->grant_next == transfer)
+		tt_lane_next_grant(lane, stream->eager_most);
+	tt_queue_drop(&lane->posted, transfer);
+	tt_queue_put(&stream->refusing, transfer);
+	stream->differs = true;
+}
+
+void
+tt_lane_next_grant(struct tt_lane *lane, size_t eager_most)
+{
+	do {
+		lane->grant_next = tt_pending_of(lane->grant_next)->next;
+	} while (lane->grant_next != NULL && lane->grant_next->bytes <= eager_most);
+}
+
+bool
+tt_stream_match(struct tt_stream *stream, struct tt_lane *lane, uint64_t bytes, const unsigned char *mark)
+{
+	tutti_transfer *transfer = lane->match_next;
+
+	lane->match_next = tt_pending_of(transfer)->next;
+	if (tt_pending_agrees(transfer, bytes, mark))
+		return true;
+	refuse(stream, lane, transfer);
+	return false;
+}
+
+void
+tt_stream_deliver(struct tt_stream *stream, tutti_transfer *transfer, const unsigned char *bytes, size_t n)
+{
+	struct tt_pending *pending = tt_pending_of(transfer);
+
+	if (transfer->fold == NULL) {
+		tt_pending_scatter(transfer, bytes, n);
+	} else if (n > 0) {
+		transfer->fold(transfer->fold_context, pending->done, bytes, n);
+		pending->done += n;
+	}
+}
+
+void
+tt_stream_received(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer)
+{
+	tt_queue_drop(&lane->posted, transfer);
+	if ((tt_pending_of(transfer)->flags & TT_PENDING_GRANTED) != 0) {
+		lane->granted--;
+		tt_stream_tell(stream, lane);
+	}
+	tt_stream_finish(stream, transfer, TUTTI_OK);
+}
+
+void
+tt_stream_settle(struct tt_stream *stream, struct tt_lane *lane)
+{
+	const struct tt_aside_head *head;
+	struct iovec pieces[2];
+	int npieces;
+
+	while (lane->match_next != NULL && (head = tt_aside_front(&lane->aside, pieces, &npieces)) != NULL) {
+		tutti_transfer *transfer = lane->match_next;
+
+		if (!tt_stream_match(stream, lane, head->bytes, head->mark))
+			return;
+		if (head->kind == TT_FRAME_OFFER) {
+			tt_pending_of(transfer)->flags |= TT_PENDING_OPEN;
+		} else {
+			for (int i = 0; i < npieces; i++)
+				tt_stream_deliver(stream, transfer, pieces[i].iov_base, pieces[i].iov_len);
+			tt_stream_received(stream, lane, transfer);
+		}
+		tt_stream_used(stream, lane, tt_aside_drop(&lane->aside));
+	}
+}
+
+void
+tt_stream_leave(struct tt_stream *stream)
+{
+	stream->out.leaving = true;
+}
+
+static void
+end_queue(struct tt_stream *stream, struct tt_queue *queue, tutti_status status)
+{
+	tutti_transfer *transfer;
+
+	while ((transfer = tt_queue_take(queue)) != NULL)
+		tt_stream_finish(stream, transfer, status);
+}
+
+void
+tt_stream_end(struct tt_stream *stream, tutti_status status)
+{
+	struct tt_output *out = &stream->out;
+
+	/* What the batch holds is in no queue. */
+	for (int i = out->end; i < out->nends; i++)
+		tt_stream_finish(stream, out->ends[i].transfer, status);
+	if (out->open != NULL)
+		tt_stream_finish(stream, out->open, status);
+	out->open = NULL;
+	out->end = out->nends = out->piece = out->npieces = 0;
+	stream->in.left = 0;
+	stream->control_first = stream->control_last = NULL;
+	end_queue(stream, &stream->ready, status);
+	/* These know their end already; only the peer will not hear of it. */
+	end_queue(stream, &stream->refusing, TUTTI_ERR_MISMATCH);
+	for (uint32_t i = 0; i < stream->nlanes; i++) {
+		struct tt_lane *lane = &stream->lanes[i];
+
+		end_queue(stream, &lane->waiting, status);
+		end_queue(stream, &lane->offered, status);
+		end_queue(stream, &lane->posted, status);
+		lane->match_next = lane->grant_next = NULL;
+		lane->in_control = false;
+	}
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stream_out.c - what a stream writes: batches of frames.
+ *
+ * A batch is made when the one before it is out. It holds control frames first, then turns of the sends that are
+ * ready: a head, or one chunk, each; so lanes share the connection fairly and a small message waits for one batch at
+ * most. A send ends when its last byte was written, not earlier.
+ */
+#include "tcp/stream.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+
+/* Own bytes: copied, so that they outlive whatever they describe. */
+static void
+add_text(struct tt_output *out, const void *bytes, size_t n)
+{
+	unsigned char *at = out->text + out->text_bytes;
+	struct iovec *last = out->npieces > 0 ? &out->pieces[out->npieces - 1] : NULL;
+
+	memcpy(at, bytes, n);
+	out->text_bytes += n;
+	out->bytes += n;
+	out->planned += n;
+	if (last != NULL && (unsigned char *)last->iov_base + last->iov_len == at)
+		last->iov_len += n;
+	else
+		out->pieces[out->npieces++] = (struct iovec){at, n};
+}
+
+static void
+add_frame(struct tt_output *out, const struct tt_frame *frame)
+{
+	unsigned char bytes[TT_FRAME_LONG];
+
+	add_text(out, bytes, tt_frame_encode(frame, bytes));
+	out->frames++;
+}
+
+static void
+add_inline(struct tt_output *out)
+{
+	struct iovec piece;
+
+	while (out->open_left > 0 && tt_pending_where(out->open, out->open_left, &piece, 1) == 1) {
+		add_text(out, piece.iov_base, piece.iov_len);
+		tt_pending_advance(out->open, piece.iov_len);
+		out->open_left -= piece.iov_len;
+	}
+}
+
+static void
+add_pieces(struct tt_output *out)
+{
+	const int n =
+	    tt_pending_where(out->open, out->open_left, &out->pieces[out->npieces], TT_BATCH_PIECES - out->npieces);
+	size_t bytes = 0;
+
+	for (int i = 0; i < n; i++)
+		bytes += out->pieces[out->npieces + i].iov_len;
+	tt_pending_advance(out->open, bytes);
+	out->npieces += n;
+	out->bytes += bytes;
+	out->planned += bytes;
+	out->open_left -= bytes;
+}
+
+/* Bytes of the frame that is open, as many as the batch can take. */
+static void
+add_payload(struct tt_stream *stream)
+{
+	struct tt_output *out = &stream->out;
+	tutti_transfer *transfer = out->open;
+
+	if (out->open_left <= TT_INLINE_BYTES && sizeof(out->text) - out->text_bytes >= out->open_left &&
+	    tt_pending_of(transfer)->done == 0)
+		add_inline(out);
+	else
+		add_pieces(out);
+	if (out->open_left > 0)
+		return;
+	out->open = NULL;
+	if (tt_pending_of(transfer)->done == transfer->bytes)
+		out->ends[out->nends++] = (struct tt_batch_end){transfer, out->planned};
+	else
+		tt_queue_put(&stream->ready, transfer);
+}
+
+static void
+begin_payload(struct tt_stream *stream, tutti_transfer *transfer, size_t bytes)
+{
+	stream->out.open = transfer;
+	stream->out.open_left = bytes;
+	add_payload(stream);
+}
+
+/* The grant that came before the message with this number, if one did. */
+static bool
+take_grant(struct tt_lane *lane, uint64_t number, struct tt_frame *grant)
+{
+	if (lane->ngrants == 0 || lane->grants[0].number != number)
+		return false;
+	*grant = lane->grants[0];
+	lane->ngrants--;
+	memmove(&lane->grants[0], &lane->grants[1], lane->ngrants * sizeof(lane->grants[0]));
+	return true;
+}
+
+static void
+write_head(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer, enum tt_frame_kind kind)
+{
+	struct tt_frame frame = {.kind = kind, .lane = transfer->lane, .size = transfer->bytes};
+
+	frame.number = tt_pending_of(transfer)->number;
+	frame.count = lane->units_told = lane->units_used;
+	memcpy(frame.mark, transfer->mark, sizeof(frame.mark));
+	lane->heads_out++;
+	add_frame(&stream->out, &frame);
+}
+
+static void
+write_eager(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer)
+{
+	struct tt_frame grant;
+
+	/* A grant for a small message: the other side expects a large one. It finds out by the head. */
+	take_grant(lane, tt_pending_of(transfer)->number, &grant);
+	write_head(stream, lane, transfer, TT_FRAME_EAGER);
+	begin_payload(stream, transfer, transfer->bytes);
+}
+
+static void
+write_offer(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer)
+{
+	struct tt_frame grant;
+
+	write_head(stream, lane, transfer, TT_FRAME_OFFER);
+	tt_queue_put(&lane->offered, transfer);
+	if (take_grant(lane, tt_pending_of(transfer)->number, &grant))
+		tt_stream_granted(stream, lane, transfer, &grant);
+}
+
+static void
+write_chunk(struct tt_stream *stream, tutti_transfer *transfer)
+{
+	const struct tt_pending *pending = tt_pending_of(transfer);
+	const size_t bytes = tt_min_size(TT_CHUNK_BYTES, transfer->bytes - pending->done);
+	const struct tt_frame frame = {.kind = TT_FRAME_CHUNK,
+	    .lane = transfer->lane,
+	    .number = pending->number,
+	    .size = pending->done,
+	    .count = (uint32_t)bytes};
+
+	add_frame(&stream->out, &frame);
+	begin_payload(stream, transfer, bytes);
+}
+
+static void
+write_send(struct tt_stream *stream, tutti_transfer *transfer)
+{
+	struct tt_lane *lane = &stream->lanes[transfer->lane];
+
+	if ((tt_pending_of(transfer)->flags & TT_PENDING_GRANTED) != 0)
+		write_chunk(stream, transfer);
+	else if (transfer->bytes <= stream->eager_most)
+		write_eager(stream, lane, transfer);
+	else
+		write_offer(stream, lane, transfer);
+}
+
+static void
+write_grant(struct tt_stream *stream, struct tt_lane *lane)
+{
+	tutti_transfer *transfer = lane->grant_next;
+	struct tt_pending *pending = tt_pending_of(transfer);
+	struct tt_frame frame = {.kind = TT_FRAME_GRANT, .lane = transfer->lane, .size = transfer->bytes};
+
+	frame.number = pending->number;
+	memcpy(frame.mark, transfer->mark, sizeof(frame.mark));
+	pending->flags |= TT_PENDING_GRANTED;
+	lane->granted++;
+	tt_lane_next_grant(lane, stream->eager_most);
+	add_frame(&stream->out, &frame);
+}
+
+static void
+write_credit(struct tt_stream *stream, struct tt_lane *lane)
+{
+	const struct tt_frame frame = {
+	    .kind = TT_FRAME_CREDIT, .lane = (uint32_t)(lane - stream->lanes), .count = lane->units_used};
+
+	lane->units_told = lane->units_used;
+	add_frame(&stream->out, &frame);
+}
+
+static void
+write_refusals(struct tt_stream *stream)
+{
+	while (stream->out.frames < TT_BATCH_FRAMES && stream->refusing.first != NULL) {
+		tutti_transfer *transfer = tt_queue_take(&stream->refusing);
+		struct tt_frame frame = {.kind = TT_FRAME_REFUSE, .lane = transfer->lane, .size = transfer->bytes};
+
+		frame.number = tt_pending_of(transfer)->number;
+		memcpy(frame.mark, transfer->mark, sizeof(frame.mark));
+		add_frame(&stream->out, &frame);
+		tt_stream_finish(stream, transfer, TUTTI_ERR_MISMATCH);
+	}
+}
+
+static void
+write_control(struct tt_stream *stream)
+{
+	struct tt_lane *lane;
+
+	while (stream->out.frames < TT_BATCH_FRAMES && (lane = stream->control_first) != NULL) {
+		if (lane->grant_next != NULL && lane->granted < TT_GRANTS) {
+			write_grant(stream, lane);
+			continue;
+		}
+		if (lane->units_used - lane->units_told >= stream->credit_units / 2)
+			write_credit(stream, lane);
+		lane->in_control = false;
+		stream->control_first = lane->control_next;
+		if (stream->control_first == NULL)
+			stream->control_last = NULL;
+	}
+}
+
+static void
+write_goodbye(struct tt_stream *stream)
+{
+	const struct tt_frame frame = {.kind = TT_FRAME_GOODBYE};
+
+	if (stream->out.goodbye || stream->out.frames == TT_BATCH_FRAMES)
+		return;
+	stream->out.goodbye = true;
+	add_frame(&stream->out, &frame);
+}
+
+static void
+make_batch(struct tt_stream *stream)
+{
+	struct tt_output *out = &stream->out;
+
+	out->piece = out->npieces = out->nends = out->end = out->frames = 0;
+	out->bytes = out->text_bytes = 0;
+	if (out->open != NULL)
+		add_payload(stream);
+	/* Nothing may come between the bytes of a frame. */
+	if (out->open != NULL)
+		return;
+	write_refusals(stream);
+	if (out->leaving)
+		write_goodbye(stream);
+	if (out->leaving || stream->differs)
+		return;
+	write_control(stream);
+	while (out->open == NULL && out->frames < TT_BATCH_FRAMES && out->npieces < TT_BATCH_PIECES - 1 &&
+	       out->bytes < TT_BATCH_BYTES && stream->ready.first != NULL && !stream->differs)
+		write_send(stream, tt_queue_take(&stream->ready));
+}
+
+int
+tt_stream_output(struct tt_stream *stream, struct iovec **pieces)
+{
+	struct tt_output *out = &stream->out;
+
+	if (out->piece == out->npieces)
+		make_batch(stream);
+	*pieces = &out->pieces[out->piece];
+	return out->npieces - out->piece;
+}
+
+void
+tt_stream_written(struct tt_stream *stream, size_t n)
+{
+	struct tt_output *out = &stream->out;
+
+	out->written += n;
+	stream->moved += n > 0;
+	while (n > 0 && n >= out->pieces[out->piece].iov_len)
+		n -= out->pieces[out->piece++].iov_len;
+	if (n > 0) {
+		out->pieces[out->piece].iov_base = (char *)out->pieces[out->piece].iov_base + n;
+		out->pieces[out->piece].iov_len -= n;
+	}
+	while (out->end < out->nends && out->ends[out->end].end <= out->written)
+		tt_stream_finish(stream, out->ends[out->end++].transfer, TUTTI_OK);
+}
+
+void
+tt_stream_dispatch(struct tt_stream *stream, struct tt_lane *lane)
+{
+	tutti_transfer *transfer;
+
+	while ((transfer = lane->waiting.first) != NULL) {
+		const bool eager = transfer->bytes <= stream->eager_most;
+		const uint32_t units = tt_aside_units(eager ? TT_FRAME_EAGER : TT_FRAME_OFFER, transfer->bytes);
+
+		if (lane->units_out - lane->units_back + units > stream->credit_units)
+			return;
+		lane->units_out += units;
+		tt_queue_drop(&lane->waiting, transfer);
+		tt_queue_put(&stream->ready, transfer);
+	}
+}
+
+void
+tt_stream_granted(
+    struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer, const struct tt_frame *grant)
+{
+	tt_queue_drop(&lane->offered, transfer);
+	if (!tt_pending_agrees(transfer, grant->size, grant->mark)) {
+		/* The offer, which is out or in this batch, tells the other side. */
+		stream->differs = true;
+		tt_stream_finish(stream, transfer, TUTTI_ERR_MISMATCH);
+		return;
+	}
+	tt_pending_of(transfer)->flags |= TT_PENDING_GRANTED;
+	tt_queue_put(&stream->ready, transfer);
+}
