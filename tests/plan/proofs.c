@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * proofs.c - every algorithm in the table is correct for every number of ranks up to 64, every root, in and out of
+ * place, on every N × g split into nodes, and for the awkward counts; and for some numbers of ranks up to 1024.
+ *
+ * To be in the table is to be proven here. Prints one line per algorithm, and at the end how many checks were made.
+ */
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/port.h"
+#include "world.h"
+
+enum { MOST_RANKS = 64, MOST_CELLS = 20000000, WORKERS = 2 };
+
+struct item {
+	const struct tt_algorithm *algorithm;
+	int nranks;
+	uint64_t seed; /* 0: exhaustive */
+};
+
+static struct item *items;
+static int nitems;
+static atomic_int next_item;
+static atomic_long passed, failed;
+
+static void
+report_failure(const struct tt_algorithm *a, const struct job *job, const struct tt_check_options *o,
+    const struct tt_check_report *report)
+{
+	if (atomic_fetch_add(&failed, 1) > 20)
+		return;
+	fprintf(stderr, "not ok: %s %s, %d ranks on %d nodes, root %d, in place %d, count %zu%s, %d slices: %s\n",
+	    tt_collective_name(a->collective), a->name, job->nranks, job->nnodes, job->root, (int)job->in_place,
+	    o->count, o->counts ? " (uneven)" : "", o->slices, report->message);
+}
+
+static void
+check(const struct tt_algorithm *a, const struct job *job, const struct tt_check_options *options)
+{
+	struct tt_check_options o = *options;
+	struct tt_check_report report;
+
+	o.ordered = o.one_rounding = (a->flags & TT_ALG_ONE_ROUNDING) != 0;
+	if (tt_plan_check(job->list, job->nranks, &o, &report) != TUTTI_OK) {
+		fprintf(stderr, "the checker failed: %s\n", tt_last_error()->message);
+		exit(2);
+	}
+	if (report.ok)
+		atomic_fetch_add(&passed, 1);
+	else
+		report_failure(a, job, &o, &report);
+}
+
+static bool
+too_large(const struct job *job, size_t count)
+{
+	const enum tt_collective c = job->plans[0].shape.collective;
+	const int rows = tt_collective_in_rows(c, job->nranks) + tt_collective_out_rows(c, job->nranks);
+	size_t cells = (size_t)job->nranks * (size_t)rows * count;
+
+	for (int r = 0; r < job->nranks; r++)
+		cells += (size_t)job->plans[r].tmp_slots * tt_slot_count(&job->plans[r], count);
+	return cells > MOST_CELLS;
+}
+
+/* Widths that differ from row to row, some of them 0. */
+static void
+check_uneven(const struct tt_algorithm *a, const struct job *job)
+{
+	size_t *counts = calloc((size_t)job->nranks, sizeof(*counts));
+
+	if (!counts)
+		exit(2);
+	for (int r = 0; r < job->nranks; r++)
+		counts[r] = (size_t)((r * 7 + job->root) % 5);
+	check(a, job, &(struct tt_check_options){.counts = counts, .slices = 1, .window = 1, .rounds = 1});
+	check(
+	    a, job, &(struct tt_check_options){.counts = counts, .slices = 2, .window = 2, .rounds = 2, .slots = 1});
+	free(counts);
+}
+
+static void
+check_job(const struct tt_algorithm *a, const struct job *job)
+{
+	const size_t n = (size_t)job->nranks;
+	const size_t counts[] = {n - 1, 1, 0, n, n + 1, 2 * n + 3};
+
+	for (size_t i = 0; i < (job->nranks > MOST_RANKS ? 2 : TT_COUNT_OF(counts)); i++)
+		if (!too_large(job, counts[i]))
+			check(a, job,
+			    &(struct tt_check_options){.count = counts[i], .slices = 1, .window = 1, .rounds = 1});
+	check(a, job, &(struct tt_check_options){.count = 5, .slices = 3, .window = 2, .rounds = 2, .slots = 1});
+	if (a->flags & TT_ALG_UNEVEN)
+		check_uneven(a, job);
+}
+
+static void
+check_modes(const struct tt_algorithm *a, int nranks, int root, int *node_of, int nnodes)
+{
+	const struct tt_shape shape = {
+	    .collective = a->collective, .nranks = nranks, .root = root, .node_of = node_of, .nnodes = nnodes};
+
+	if (!tt_algorithm_serves(a, &shape, NULL))
+		return;
+	for (int mode = 0; mode < IN_PLACE_MODES; mode++) {
+		struct job job;
+
+		if (mode != OUT_OF_PLACE && (a->collective == TT_BARRIER || nranks > MOST_RANKS))
+			continue;
+		job_make(&job, a, nranks, root, (enum in_place)mode, node_of, nnodes);
+		check_job(a, &job);
+		job_drop(&job);
+	}
+}
+
+/* Every N × g = P, ranks placed in blocks and dealt out in turn, and one uneven placement. */
+static void
+check_nodes(const struct tt_algorithm *a, int nranks, int root, uint64_t seed)
+{
+	int *node_of = calloc((size_t)nranks, sizeof(int));
+	uint64_t state = seed + (uint64_t)nranks;
+
+	if (!node_of)
+		exit(2);
+	for (int n = 1; n <= nranks; n++) {
+		const int g = nranks / n;
+
+		if (n * g != nranks)
+			continue;
+		for (int r = 0; r < nranks; r++)
+			node_of[r] = r / g;
+		check_modes(a, nranks, root, node_of, n);
+		for (int r = 0; r < nranks; r++)
+			node_of[r] = r % n;
+		if (n > 1 && g > 1)
+			check_modes(a, nranks, root, node_of, n);
+	}
+	for (int r = 0; r < nranks; r++)
+		node_of[r] = random_below(&state, 1 + nranks / 2);
+	check_modes(a, nranks, root, node_of, job_number_nodes(node_of, nranks));
+	free(node_of);
+}
+
+static void
+check_root(const struct item *item, int root)
+{
+	if (item->algorithm->flags & TT_ALG_NODE)
+		check_nodes(item->algorithm, item->nranks, root, item->seed);
+	else
+		check_modes(item->algorithm, item->nranks, root, NULL, item->nranks);
+}
+
+static void *
+work(void *unused)
+{
+	for (int i = atomic_fetch_add(&next_item, 1); i < nitems; i = atomic_fetch_add(&next_item, 1)) {
+		const struct item *item = &items[i];
+		const bool rooted = tt_collective_has_root(item->algorithm->collective);
+		uint64_t state = item->seed;
+
+		if (item->seed)
+			check_root(item, rooted ? random_below(&state, item->nranks) : 0);
+		for (int root = 0; !item->seed && root < (rooted ? item->nranks : 1); root++)
+			check_root(item, root);
+	}
+	return unused;
+}
+
+static void
+list_items(const char *only)
+{
+	uint64_t state = 20;
+
+	for (size_t a = 0; tt_algorithms[a]; a++)
+		nitems += MOST_RANKS + 1;
+	items = calloc((size_t)nitems, sizeof(*items));
+	if (!items)
+		exit(2);
+	nitems = 0;
+	for (size_t a = 0; tt_algorithms[a]; a++) {
+		if (only && strcmp(only, tt_algorithms[a]->name) != 0)
+			continue;
+		items[nitems++] =
+		    (struct item){tt_algorithms[a], 65 + random_below(&state, 1024 - 64), random_next(&state) | 1};
+		for (int n = MOST_RANKS; n >= 1; n--)
+			items[nitems++] = (struct item){tt_algorithms[a], n, 0};
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	pthread_t threads[WORKERS];
+
+	/* The checker takes and drops the same large blocks over and over: keep them. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	list_items(argc > 1 ? argv[1] : NULL);
+	for (int i = 0; i < WORKERS; i++)
+		if (pthread_create(&threads[i], NULL, work, NULL) != 0)
+			return 2;
+	for (int i = 0; i < WORKERS; i++)
+		pthread_join(threads[i], NULL);
+	free(items);
+	printf("%ld passed, %ld failed\n", atomic_load(&passed), atomic_load(&failed));
+	return atomic_load(&failed) != 0 || atomic_load(&passed) == 0;
+}
