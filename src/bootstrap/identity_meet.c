@@ -24,15 +24,6 @@ clear_meeting(struct tt_meeting *meeting)
 	meeting->local = -1;
 }
 
-static void
-log_identity(const struct tt_identity *identity, const struct tt_log *log)
-{
-	if (identity->warning[0] != '\0')
-		tt_log(log, TT_LOG_WARN, "%s", identity->warning);
-	tt_log(log, TT_LOG_INFO, "rank %d of %d, started by %s (seen: %s)", identity->rank, identity->size,
-	    tt_launcher_name(identity->launcher), identity->seen[0] != '\0' ? identity->seen : "nothing");
-}
-
 /* Alone there is nobody to meet, and the key is nobody's business. */
 static void
 meet_nobody(struct tt_rendezvous *rendezvous)
@@ -61,7 +52,8 @@ tt_identity_meet(const struct tt_identity *identity, const struct tt_settings *s
 	tutti_status status;
 
 	clear_meeting(meeting);
-	log_identity(identity, log);
+	if (identity->warning[0] != '\0')
+		tt_log(log, TT_LOG_WARN, "%s", identity->warning);
 	if (identity->size == 1) {
 		meet_nobody(rendezvous);
 		return TUTTI_OK;
