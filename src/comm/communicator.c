@@ -241,33 +241,3 @@ tutti_explain(
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "the report needs room for %zu bytes and a final zero", need);
 	return TUTTI_OK;
 }
-
-const char *
-tutti_status_string(tutti_status status)
-{
-	static const char *const names[] = {"TUTTI_OK", "TUTTI_IN_PROGRESS", "TUTTI_ERR_ARGUMENT", "TUTTI_ERR_STATE",
-	    "TUTTI_ERR_MISMATCH", "TUTTI_ERR_PEER", "TUTTI_ERR_TIMEOUT", "TUTTI_ERR_ABORTED", "TUTTI_ERR_AUTH",
-	    "TUTTI_ERR_VERSION", "TUTTI_ERR_NOMEM", "TUTTI_ERR_SYSTEM", "TUTTI_ERR_UNSUPPORTED",
-	    "TUTTI_ERR_INTERNAL"};
-
-	if ((int)status < 0 || (size_t)status >= TT_COUNT_OF(names))
-		return "TUTTI_ERR_UNKNOWN";
-	return names[status];
-}
-
-size_t
-tutti_dtype_size(tutti_dtype dtype)
-{
-	return tt_dtype_size(dtype);
-}
-
-void
-tutti_version(int *major, int *minor, int *patch)
-{
-	if (major != NULL)
-		*major = TUTTI_VERSION_MAJOR;
-	if (minor != NULL)
-		*minor = TUTTI_VERSION_MINOR;
-	if (patch != NULL)
-		*patch = TUTTI_VERSION_PATCH;
-}

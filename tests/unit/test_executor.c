@@ -35,8 +35,15 @@ job_open(struct job *job, int n)
 	const tutti_transport *shm = tt_transport_shm();
 	unsigned char address[MOST_RANKS][TUTTI_ADDRESS_BYTES];
 	size_t bytes[MOST_RANKS];
-	tutti_environment env = {.size = sizeof(env), .nranks = n, .lanes = TT_EXECUTOR_LANES, .key = key, .cores = 2,
-	    .local_ranks = job->local, .nlocal = n, .connect_timeout_ms = 1000, .peer_timeout_ms = 1000};
+	tutti_environment env = {.size = sizeof(env),
+	    .nranks = n,
+	    .lanes = TT_EXECUTOR_LANES,
+	    .key = key,
+	    .cores = 2,
+	    .local_ranks = job->local,
+	    .nlocal = n,
+	    .connect_timeout_ms = 1000,
+	    .peer_timeout_ms = 1000};
 
 	job->n = n;
 	for (int r = 0; r < n; r++)
@@ -57,7 +64,8 @@ job_open(struct job *job, int n)
 	for (int r = 0; r < n; r++)
 		for (int p = 0; p < n; p++)
 			if (p != r)
-				cr_assert(eq(int, tt_ports_connect(&job->ports[r], 0, p, address[p], bytes[p]), TUTTI_OK));
+				cr_assert(
+				    eq(int, tt_ports_connect(&job->ports[r], 0, p, address[p], bytes[p]), TUTTI_OK));
 }
 
 static void
@@ -142,8 +150,12 @@ rank_open(struct job *job, const struct one *one, int r, struct rank_data *d)
 {
 	const enum tt_collective c = one->algorithm->collective;
 	const bool root_only = c == TT_REDUCE || c == TT_BROADCAST || c == TT_SCATTER || c == TT_GATHER;
-	const struct tt_shape shape = {.collective = c, .rank = r, .nranks = job->n, .root = one->root,
-	    .in_place = one->in_place && (!root_only || r == one->root), .nnodes = 1};
+	const struct tt_shape shape = {.collective = c,
+	    .rank = r,
+	    .nranks = job->n,
+	    .root = one->root,
+	    .in_place = one->in_place && (!root_only || r == one->root),
+	    .nnodes = 1};
 	struct tt_run run = {.plan = &d->plan, .window = one->window, .mark = "test"};
 
 	d->in_count = (size_t)tt_collective_in_rows(c, job->n) * one->count;
@@ -231,11 +243,13 @@ run_algorithm(struct job *job, const struct tt_algorithm *algorithm)
 		for (int root = 0; root < roots; root++)
 			for (int in_place = 0; in_place < 2; in_place++)
 				for (int window = 1; window <= TT_EXECUTOR_LANES; window += 3) {
-					const struct one one = {algorithm, root, counts[i], in_place, window + 1, window};
+					const struct one one = {
+					    algorithm, root, counts[i], in_place, window + 1, window};
 
-					cr_expect(run_one(job, &one), "%s %s: %d ranks, root %d, count %zu, %s place, window %d",
-					    tt_collective_name(algorithm->collective), algorithm->name, job->n, root, counts[i],
-					    in_place ? "in" : "out of", window);
+					cr_expect(run_one(job, &one),
+					    "%s %s: %d ranks, root %d, count %zu, %s place, window %d",
+					    tt_collective_name(algorithm->collective), algorithm->name, job->n, root,
+					    counts[i], in_place ? "in" : "out of", window);
 				}
 }
 
@@ -261,8 +275,13 @@ Test(executor, scratch_memory_is_the_same_on_every_rank, .timeout = 20)
 
 				for (int r = 0; r < n; r++)
 					for (int in_place = 0; in_place < 2; in_place++) {
-						const struct tt_shape shape = {.collective = tt_algorithms[i]->collective, .rank = r,
-						    .nranks = n, .root = root, .in_place = in_place, .nnodes = 1};
+						const struct tt_shape shape = {
+						    .collective = tt_algorithms[i]->collective,
+						    .rank = r,
+						    .nranks = n,
+						    .root = root,
+						    .in_place = in_place,
+						    .nnodes = 1};
 						struct tt_plan plan;
 
 						if ((tt_algorithms[i]->flags & TT_ALG_NODE) != 0 ||
@@ -270,10 +289,11 @@ Test(executor, scratch_memory_is_the_same_on_every_rank, .timeout = 20)
 							continue;
 						cr_assert(eq(int, tt_algorithms[i]->make(&shape, &plan), TUTTI_OK));
 						if (slots >= 0)
-							cr_expect(slots == plan.tmp_slots && parts == plan.tmp_parts && of == plan.tmp_of,
+							cr_expect(slots == plan.tmp_slots &&
+								      parts == plan.tmp_parts && of == plan.tmp_of,
 							    "%s %s: rank %d of %d, root %d, in place %d",
-							    tt_collective_name(tt_algorithms[i]->collective), tt_algorithms[i]->name, r, n, root,
-							    in_place);
+							    tt_collective_name(tt_algorithms[i]->collective),
+							    tt_algorithms[i]->name, r, n, root, in_place);
 						slots = plan.tmp_slots;
 						parts = plan.tmp_parts;
 						of = plan.tmp_of;
