@@ -8,7 +8,7 @@
  *
  * A link dies of a message that does not match, of counters that are impossible, or because its peer closed or
  * cancelled its endpoint; the sudden death of a process is seen elsewhere. A peer's closing counts only after
- * everything that it had sent was taken out.
+ * everything that it had sent was taken out, its cancelling at once.
  */
 #include "shm/shm.h"
 
@@ -191,38 +191,53 @@ check_verdict(tutti_link *link)
 	return false;
 }
 
-/* Called when nothing moves: is the peer still there? Returns how many transfers moved or ended. */
-static int
-check_peer(tutti_link *link)
+static bool
+anything_unread(tutti_link *link)
 {
 	const uint32_t lanes = (uint32_t)link->endpoint->layout.lanes;
-	uint32_t state;
-	int moved = 0;
 
-	if (link->status != TUTTI_OK || TT_LIKELY(tt_load_relaxed(&link->peer->state) <= TT_SHM_OPEN))
+	for (uint32_t i = lanes; i < 2 * lanes; i++) {
+		if (tt_shm_lane_unread(&link->lanes[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Called where a lane cannot move: is the peer still there? Returns 1 if that ended the link. */
+static int
+check_peer(struct tt_shm_lane *lane)
+{
+	tutti_link *link = lane->link;
+	uint32_t state;
+
+	if (TT_LIKELY(tt_load_relaxed(&link->peer->state) <= TT_SHM_OPEN) || link->status != TUTTI_OK)
 		return 0;
 	/* Pairs with the releases in leave() and lane_failed(). */
 	state = tt_load_acquire(&link->peer->state);
 	if ((state & TT_SHM_VERDICT) != 0 && check_verdict(link))
 		return 1;
-	if ((state & TT_SHM_GONE) == 0)
-		return 0;
-	for (uint32_t i = lanes; i < 2 * lanes; i++)
-		moved += move_lane(&link->lanes[i]);
-	if (moved == 0) {
-		kill_link(link, TUTTI_ERR_PEER, "the peer has closed its end", 0);
-		moved = 1;
+	if ((state & TT_SHM_CANCELLED) != 0) {
+		kill_link(link, TUTTI_ERR_PEER, "the peer has cancelled all its operations", lane->number);
+		return 1;
 	}
-	return moved;
+	/* Nobody will take a message any more; but what is to be received may still be taken out, later too. */
+	if ((state & TT_SHM_CLOSED) == 0 || (!lane->sends && anything_unread(link)))
+		return 0;
+	kill_link(link, TUTTI_ERR_PEER, "the peer has closed its end", lane->number);
+	return 1;
 }
 
-/* Has the peer done something that check_peer() would act on? */
+/* Would check_peer() end the link? */
 static bool
-peer_has_news(const tutti_link *link)
+peer_has_news(const struct tt_shm_lane *lane)
 {
+	tutti_link *link = lane->link;
+	/* Pairs as in check_peer(). */
 	const uint32_t state = tt_load_acquire(&link->peer->state);
 
-	if ((state & TT_SHM_GONE) != 0)
+	if ((state & TT_SHM_CANCELLED) != 0)
+		return true;
+	if ((state & TT_SHM_CLOSED) != 0 && (lane->sends || !anything_unread(link)))
 		return true;
 	if ((state & TT_SHM_VERDICT) == 0)
 		return false;
@@ -235,10 +250,10 @@ peer_has_news(const tutti_link *link)
 
 /* Tells everybody that nothing more comes from here. */
 static void
-leave(tutti_endpoint *endpoint)
+leave(tutti_endpoint *endpoint, uint32_t how)
 {
 	/* Pairs with the acquire in check_peer(): what was sent before is seen with it. */
-	atomic_fetch_or_explicit(&endpoint->self->state, TT_SHM_GONE, memory_order_release);
+	atomic_fetch_or_explicit(&endpoint->self->state, how, memory_order_release);
 	for (size_t i = 0; i < endpoint->layout.nlocal; i++) {
 		if (endpoint->links[i] != NULL)
 			ring_peer(endpoint->links[i]);
@@ -355,7 +370,7 @@ shm_close(tutti_endpoint *endpoint)
 {
 	if (endpoint == NULL)
 		return;
-	leave(endpoint);
+	leave(endpoint, TT_SHM_CLOSED);
 	free_endpoint(endpoint);
 }
 
@@ -442,7 +457,7 @@ post(tutti_link *link, struct tt_shm_lane *lane, tutti_transfer *transfer)
 {
 	/* A ring takes messages for a peer that will not read them; then it is better said now. */
 	if (lane->sends)
-		check_peer(link);
+		check_peer(lane);
 	if (TT_UNLIKELY(link->status != TUTTI_OK))
 		return link->status;
 	transfer->status = TUTTI_IN_PROGRESS;
@@ -476,7 +491,7 @@ shm_progress(tutti_endpoint *endpoint)
 		struct tt_shm_lane *lane = endpoint->active[i];
 		const int now = move_lane(lane);
 
-		moved += now > 0 ? now : check_peer(lane->link);
+		moved += now > 0 ? now : check_peer(lane);
 		i += i < endpoint->nactive && endpoint->active[i] == lane;
 	}
 	return moved;
@@ -499,7 +514,7 @@ shm_cancel(tutti_endpoint *endpoint)
 		end_all(endpoint->links[i], TUTTI_ERR_ABORTED);
 		kill_link(endpoint->links[i], TUTTI_ERR_ABORTED, "all operations were cancelled", 0);
 	}
-	leave(endpoint);
+	leave(endpoint, TT_SHM_CANCELLED);
 }
 
 static int
@@ -521,7 +536,7 @@ shm_arm(tutti_endpoint *endpoint)
 	for (uint32_t i = 0; i < endpoint->nactive; i++) {
 		struct tt_shm_lane *lane = endpoint->active[i];
 
-		if (tt_shm_lane_ready(lane) || peer_has_news(lane->link)) {
+		if (tt_shm_lane_ready(lane) || peer_has_news(lane)) {
 			shm_disarm(endpoint);
 			return TUTTI_IN_PROGRESS;
 		}

@@ -349,6 +349,17 @@ tt_shm_lane_get(struct tt_shm_lane *lane, tutti_transfer *transfer)
 	return get_streamed(lane, transfer);
 }
 
+bool
+tt_shm_lane_unread(struct tt_shm_lane *lane)
+{
+	struct tt_shm_message *header;
+	size_t n;
+
+	if (!lane->begun)
+		return arrived(lane, &header) == TUTTI_OK;
+	return readable(lane, lane->first->bytes - lane->done, &n) == TUTTI_OK;
+}
+
 /* ---- both ---- */
 
 /* What the first transfer needs to move: nothing is lost if this says yes once too often. */

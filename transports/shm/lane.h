@@ -50,6 +50,8 @@ tutti_status tt_shm_lane_put(struct tt_shm_lane *lane, tutti_transfer *transfer)
 tutti_status tt_shm_lane_get(struct tt_shm_lane *lane, tutti_transfer *transfer);
 /* Would the above move something for the first posted transfer? */
 bool tt_shm_lane_ready(struct tt_shm_lane *lane);
+/* receiver: is anything there that was not taken out, posted or not? */
+bool tt_shm_lane_unread(struct tt_shm_lane *lane);
 /* sender: the receiver's record of a message that did not match; fills in `transfer` if that is the one that is
  * being streamed (transfer may be NULL). */
 bool tt_shm_lane_fault(const struct tt_shm_lane *lane, tutti_transfer *transfer);

@@ -25,8 +25,9 @@
 /* tt_shm_rank.state: bits. */
 enum {
 	TT_SHM_OPEN = 1, /* the endpoint was opened */
-	TT_SHM_GONE = 2, /* and closed or cancelled: nothing more will be sent or received */
-	TT_SHM_VERDICT = 4, /* one of its incoming rings has a fault record */
+	TT_SHM_CLOSED = 2, /* it was closed: nothing more will be sent or received, but what was sent counts */
+	TT_SHM_CANCELLED = 4, /* it was cancelled: nothing counts any more */
+	TT_SHM_VERDICT = 8, /* one of its incoming rings has a fault record */
 };
 
 /* What a rank tells all others. */
