@@ -214,12 +214,12 @@ tt_candidate_step(struct tt_candidate *candidate)
 		if (status != TUTTI_OK) {
 			/* Whoever could not say who he is, is nobody: no word is wasted on him. */
 			if (candidate->link != NULL)
-				tt_link_lost(candidate->link, candidate, status, tt_last_error()->message);
+				tt_tcp_link_lost(candidate->link, candidate, status, tt_last_error()->message);
 			else
 				tt_candidate_drop(candidate);
 			return;
 		}
 		if (candidate->link != NULL)
-			tt_link_consider(candidate->link, candidate);
+			tt_tcp_link_consider(candidate->link, candidate);
 	}
 }

@@ -148,7 +148,7 @@ linger(tutti_endpoint *endpoint)
 		waiting = false;
 		for (int i = 0; i < endpoint->nranks; i++)
 			if (endpoint->links[i] != NULL)
-				waiting |= tt_link_drain(endpoint->links[i]);
+				waiting |= tt_tcp_link_drain(endpoint->links[i]);
 		if (waiting)
 			poll(NULL, 0, 1);
 	}
@@ -159,13 +159,13 @@ close_links(tutti_endpoint *endpoint)
 {
 	for (int i = 0; i < endpoint->nranks; i++)
 		if (endpoint->links[i] != NULL && endpoint->links[i]->live_index >= 0)
-			tt_link_leave(endpoint->links[i]);
+			tt_tcp_link_leave(endpoint->links[i]);
 	linger(endpoint);
 	for (int i = 0; i < endpoint->nranks; i++) {
 		if (endpoint->links[i] == NULL)
 			continue;
-		tt_link_die(endpoint->links[i], TUTTI_ERR_ABORTED, "the endpoint was closed");
-		tt_link_destroy(endpoint->links[i]);
+		tt_tcp_link_die(endpoint->links[i], TUTTI_ERR_ABORTED, "the endpoint was closed");
+		tt_tcp_link_destroy(endpoint->links[i]);
 	}
 }
 
@@ -196,7 +196,7 @@ tt_endpoint_cancel(tutti_endpoint *endpoint)
 	endpoint->cancelled = true;
 	for (int i = 0; i < endpoint->nranks; i++)
 		if (endpoint->links[i] != NULL)
-			tt_link_die(endpoint->links[i], TUTTI_ERR_ABORTED,
+			tt_tcp_link_die(endpoint->links[i], TUTTI_ERR_ABORTED,
 			    "the transfers with rank %d were cancelled by this rank", endpoint->links[i]->peer);
 }
 
@@ -219,9 +219,9 @@ tt_endpoint_link(tutti_endpoint *endpoint, int peer, tutti_link **link)
 	if (peer < 0 || peer >= endpoint->nranks)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "rank %d is none of the %d ranks", peer, endpoint->nranks);
 	if (endpoint->links[peer] == NULL) {
-		TT_TRY(tt_link_create(endpoint, peer, &endpoint->links[peer]));
+		TT_TRY(tt_tcp_link_create(endpoint, peer, &endpoint->links[peer]));
 		if (endpoint->cancelled)
-			tt_link_die(endpoint->links[peer], TUTTI_ERR_ABORTED,
+			tt_tcp_link_die(endpoint->links[peer], TUTTI_ERR_ABORTED,
 			    "the transfers with rank %d were cancelled by this rank", peer);
 	}
 	*link = endpoint->links[peer];
@@ -300,7 +300,7 @@ handle(tutti_endpoint *endpoint, struct tt_watch *watch)
 		break;
 	case TT_WATCH_LINK:
 		if (((tutti_link *)(void *)watch)->live_index >= 0)
-			tt_link_turn((tutti_link *)(void *)watch);
+			tt_tcp_link_turn((tutti_link *)(void *)watch);
 		break;
 	}
 }
@@ -334,7 +334,7 @@ drop_late(tutti_endpoint *endpoint, int64_t now)
 			continue;
 		}
 		if (at->link != NULL)
-			tt_link_lost(at->link, at, TUTTI_ERR_PEER, "no answer");
+			tt_tcp_link_lost(at->link, at, TUTTI_ERR_PEER, "no answer");
 		else
 			tt_candidate_drop(at);
 		/* Others may have gone with it. */
@@ -350,7 +350,7 @@ tick(tutti_endpoint *endpoint)
 	drop_late(endpoint, now);
 	for (int i = 0; i < endpoint->nranks && endpoint->ndialing > 0; i++)
 		if (endpoint->links[i] != NULL)
-			tt_link_tick(endpoint->links[i], now);
+			tt_tcp_link_tick(endpoint->links[i], now);
 	if (endpoint->deaf && now >= endpoint->hear_ns)
 		listen_again(endpoint, false);
 }
@@ -367,7 +367,7 @@ tt_endpoint_progress(tutti_endpoint *endpoint)
 
 		if (direct ? link->stream.pending > 0 || tt_stream_has_output(&link->stream)
 			   : tt_stream_has_output(&link->stream))
-			tt_link_turn(link);
+			tt_tcp_link_turn(link);
 	}
 	if (!direct || endpoint->look || is_restless(endpoint) || endpoint->calls++ % LOOK_EVERY == 0)
 		look(endpoint);

@@ -14,7 +14,7 @@
 #include "tcp/blob.h"
 
 tutti_status
-tt_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link)
+tt_tcp_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link)
 {
 	tutti_link *made;
 	tutti_status status;
@@ -39,7 +39,7 @@ tt_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link)
 }
 
 void
-tt_link_destroy(tutti_link *link)
+tt_tcp_link_destroy(tutti_link *link)
 {
 	if (link == NULL)
 		return;
@@ -50,7 +50,7 @@ tt_link_destroy(tutti_link *link)
 }
 
 tutti_status
-tt_link_know(tutti_link *link, const void *address, size_t bytes)
+tt_tcp_link_know(tutti_link *link, const void *address, size_t bytes)
 {
 	if (link->known)
 		return tt_fail(TUTTI_ERR_STATE, link->peer, "rank %d is connected to already", link->peer);
@@ -95,7 +95,7 @@ refuse_post(const tutti_link *link)
 }
 
 tutti_status
-tt_link_send(tutti_link *link, tutti_transfer *transfer)
+tt_tcp_link_send(tutti_link *link, tutti_transfer *transfer)
 {
 	TT_TRY(check_post(link, transfer));
 	if (TT_UNLIKELY(link->status != TUTTI_OK))
@@ -103,14 +103,14 @@ tt_link_send(tutti_link *link, tutti_transfer *transfer)
 	transfer->status = TUTTI_IN_PROGRESS;
 	if (link->peer == link->endpoint->rank) {
 		if (!tt_self_send(&link->self, transfer))
-			tt_link_differ(link);
+			tt_tcp_link_differ(link);
 		return TUTTI_OK;
 	}
 	tt_stream_send(&link->stream, transfer);
 	if (link->live_index < 0)
-		tt_link_want(link);
+		tt_tcp_link_want(link);
 	else if (!link->blocked)
-		tt_link_write(link);
+		tt_tcp_link_write(link);
 	link->told = link->stream.moved;
 	return TUTTI_OK;
 }
@@ -127,7 +127,7 @@ recv_from_left(tutti_link *link, tutti_transfer *transfer)
 }
 
 tutti_status
-tt_link_recv(tutti_link *link, tutti_transfer *transfer)
+tt_tcp_link_recv(tutti_link *link, tutti_transfer *transfer)
 {
 	TT_TRY(check_post(link, transfer));
 	if (TT_UNLIKELY(link->status != TUTTI_OK && !link->stream.left))
@@ -137,21 +137,21 @@ tt_link_recv(tutti_link *link, tutti_transfer *transfer)
 		return recv_from_left(link, transfer);
 	if (link->peer == link->endpoint->rank) {
 		if (!tt_self_recv(&link->self, transfer))
-			tt_link_differ(link);
+			tt_tcp_link_differ(link);
 		return TUTTI_OK;
 	}
 	/* A grant that this needs goes out with the next progress(), often together with a send. */
 	tt_stream_recv(&link->stream, transfer);
 	if (link->live_index < 0)
-		tt_link_want(link);
+		tt_tcp_link_want(link);
 	else if (TT_UNLIKELY(link->stream.differs))
-		tt_link_differ(link);
+		tt_tcp_link_differ(link);
 	link->told = link->stream.moved;
 	return TUTTI_OK;
 }
 
 tutti_status
-tt_link_error(const tutti_link *link, char *message, size_t message_bytes)
+tt_tcp_link_error(const tutti_link *link, char *message, size_t message_bytes)
 {
 	if (message_bytes > 0)
 		snprintf(message, message_bytes, "%s", link->why);
@@ -173,7 +173,7 @@ disconnect(tutti_link *link)
 	tt_watch_remove(endpoint, &link->watch);
 	/* If we differ, the peer may not have read yet what tells it so: closing now could take that from it. */
 	if (link->status == TUTTI_ERR_MISMATCH) {
-		tt_link_leave(link);
+		tt_tcp_link_leave(link);
 		return;
 	}
 	tt_fd_close(link->watch.fd);
@@ -181,7 +181,7 @@ disconnect(tutti_link *link)
 }
 
 void
-tt_link_die(tutti_link *link, tutti_status status, const char *format, ...)
+tt_tcp_link_die(tutti_link *link, tutti_status status, const char *format, ...)
 {
 	va_list arguments;
 
@@ -197,7 +197,7 @@ tt_link_die(tutti_link *link, tutti_status status, const char *format, ...)
 		    link->endpoint->rank, link->peer);
 	}
 	link->status = status;
-	tt_link_stop(link);
+	tt_tcp_link_stop(link);
 	disconnect(link);
 	tt_self_end(&link->self, status);
 	tt_stream_end(&link->stream, status);

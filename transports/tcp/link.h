@@ -34,38 +34,38 @@ struct tutti_link {
 };
 
 /* link.c */
-tutti_status tt_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link);
+tutti_status tt_tcp_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link);
 /* Its transfers have ended. */
-void tt_link_destroy(tutti_link *link);
+void tt_tcp_link_destroy(tutti_link *link);
 /* Takes the address that the peer published. */
-tutti_status tt_link_know(tutti_link *link, const void *address, size_t bytes);
-tutti_status tt_link_send(tutti_link *link, tutti_transfer *transfer);
-tutti_status tt_link_recv(tutti_link *link, tutti_transfer *transfer);
-tutti_status tt_link_error(const tutti_link *link, char *message, size_t message_bytes);
+tutti_status tt_tcp_link_know(tutti_link *link, const void *address, size_t bytes);
+tutti_status tt_tcp_link_send(tutti_link *link, tutti_transfer *transfer);
+tutti_status tt_tcp_link_recv(tutti_link *link, tutti_transfer *transfer);
+tutti_status tt_tcp_link_error(const tutti_link *link, char *message, size_t message_bytes);
 /* The link is over: records why, ends its transfers, gives up its connection. */
-void tt_link_die(tutti_link *link, tutti_status status, const char *format, ...) TT_PRINTF(3, 4);
+void tt_tcp_link_die(tutti_link *link, tutti_status status, const char *format, ...) TT_PRINTF(3, 4);
 
 /* link_join.c: getting a connection */
 /* Somebody wants something from the peer: connects, if it has not been begun. */
-void tt_link_want(tutti_link *link);
+void tt_tcp_link_want(tutti_link *link);
 /* Tries the next address if it is time to; gives up after the deadline. */
-void tt_link_tick(tutti_link *link, int64_t now_ns);
+void tt_tcp_link_tick(tutti_link *link, int64_t now_ns);
 /* A candidate for this link has got further, or failed (why: of the thread's last error). */
-void tt_link_consider(tutti_link *link, struct tt_candidate *candidate);
-void tt_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status status, const char *why);
+void tt_tcp_link_consider(tutti_link *link, struct tt_candidate *candidate);
+void tt_tcp_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status status, const char *why);
 /* No more attempts, no more candidates. */
-void tt_link_stop(tutti_link *link);
+void tt_tcp_link_stop(tutti_link *link);
 
 /* link_io.c: using it */
 /* Writes what there is, a bounded amount. */
-void tt_link_write(tutti_link *link);
+void tt_tcp_link_write(tutti_link *link);
 /* Writes and reads, a bounded amount. */
-void tt_link_turn(tutti_link *link);
+void tt_tcp_link_turn(tutti_link *link);
 /* A message differs: tells the peer as far as it does not know, then the link dies. */
-void tt_link_differ(tutti_link *link);
+void tt_tcp_link_differ(tutti_link *link);
 /* Says goodbye as far as the socket takes it, and closes it for writing. */
-void tt_link_leave(tutti_link *link);
+void tt_tcp_link_leave(tutti_link *link);
 /* Throws away what came; true if bytes are waiting here that the network has not taken yet. */
-bool tt_link_drain(tutti_link *link);
+bool tt_tcp_link_drain(tutti_link *link);
 
 #endif /* TT_TCP_LINK_H */

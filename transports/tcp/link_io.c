@@ -31,7 +31,7 @@ die_of(tutti_link *link, int number)
 {
 	char address[64], reason[128];
 
-	tt_link_die(link, TUTTI_ERR_PEER, "the connection to rank %d (%s) broke: %s", link->peer,
+	tt_tcp_link_die(link, TUTTI_ERR_PEER, "the connection to rank %d (%s) broke: %s", link->peer,
 	    name_of(link, address), strerror_r(number, reason, sizeof(reason)));
 }
 
@@ -78,12 +78,12 @@ take(tutti_link *link, size_t n)
 	char address[64];
 
 	if (!tt_stream_read(&link->stream, n)) {
-		tt_link_die(link, TUTTI_ERR_PEER, "rank %d (%s) broke the protocol: %s", link->peer,
+		tt_tcp_link_die(link, TUTTI_ERR_PEER, "rank %d (%s) broke the protocol: %s", link->peer,
 		    name_of(link, address), link->stream.fault);
 		return false;
 	}
 	if (link->stream.left) {
-		tt_link_die(link, TUTTI_ERR_PEER, "rank %d (%s) has left: it closed its endpoint", link->peer,
+		tt_tcp_link_die(link, TUTTI_ERR_PEER, "rank %d (%s) has left: it closed its endpoint", link->peer,
 		    name_of(link, address));
 		return false;
 	}
@@ -113,7 +113,7 @@ read_some(tutti_link *link, int reads)
 			return;
 		}
 		if (done == 0) {
-			tt_link_die(link, TUTTI_ERR_PEER,
+			tt_tcp_link_die(link, TUTTI_ERR_PEER,
 			    "rank %d (%s) closed the connection without a goodbye: its process has ended, or it "
 			    "cancelled",
 			    link->peer, name_of(link, address));
@@ -139,7 +139,7 @@ broken_write(tutti_link *link, int number)
 }
 
 void
-tt_link_write(tutti_link *link)
+tt_tcp_link_write(tutti_link *link)
 {
 	link->blocked = false;
 	for (int i = 0; i < BATCHES && link->live_index >= 0; i++) {
@@ -164,49 +164,49 @@ tt_link_write(tutti_link *link)
 }
 
 void
-tt_link_differ(tutti_link *link)
+tt_tcp_link_differ(tutti_link *link)
 {
 	link->stream.differs = true;
 	/* After a refusal from the peer there is nothing to tell it, and it does not read any more. */
 	if (link->live_index >= 0 && !link->stream.refused) {
-		tt_link_write(link);
+		tt_tcp_link_write(link);
 		if (link->status != TUTTI_OK || link->blocked || tt_stream_has_output(&link->stream))
 			return;
 	}
-	tt_link_die(link, TUTTI_ERR_MISMATCH, "%s", "");
+	tt_tcp_link_die(link, TUTTI_ERR_MISMATCH, "%s", "");
 }
 
 void
-tt_link_turn(tutti_link *link)
+tt_tcp_link_turn(tutti_link *link)
 {
 	tutti_endpoint *endpoint = link->endpoint;
 
 	if (tt_stream_has_output(&link->stream))
-		tt_link_write(link);
+		tt_tcp_link_write(link);
 	if (link->live_index >= 0)
 		read_some(link, READS);
 	if (link->live_index >= 0 && link->stream.differs)
-		tt_link_differ(link);
+		tt_tcp_link_differ(link);
 	/* What just came may have made something to say: grants, credit, sends that have been granted. */
 	if (link->live_index >= 0 && !link->blocked && tt_stream_has_output(&link->stream))
-		tt_link_write(link);
+		tt_tcp_link_write(link);
 	endpoint->news += (int)(link->stream.moved - link->told);
 	link->told = link->stream.moved;
 }
 
 void
-tt_link_leave(tutti_link *link)
+tt_tcp_link_leave(tutti_link *link)
 {
 	if (link->live_index >= 0 && !link->stream.differs) {
 		tt_stream_leave(&link->stream);
-		tt_link_write(link);
+		tt_tcp_link_write(link);
 	}
 	if (link->watch.fd >= 0)
 		shutdown(link->watch.fd, SHUT_WR);
 }
 
 bool
-tt_link_drain(tutti_link *link)
+tt_tcp_link_drain(tutti_link *link)
 {
 	int unsent = 0;
 

@@ -18,7 +18,7 @@
 #define HIGHER_RANK_WAITS_NS (20 * TT_MS)
 
 void
-tt_link_want(tutti_link *link)
+tt_tcp_link_want(tutti_link *link)
 {
 	tutti_endpoint *endpoint = link->endpoint;
 	const int64_t now = tt_now_ns();
@@ -28,7 +28,7 @@ tt_link_want(tutti_link *link)
 	tt_dial_start(&link->dial, link->naddresses, endpoint->rank < link->peer ? now : now + HIGHER_RANK_WAITS_NS,
 	    tt_deadline_ns(endpoint->connect_timeout_ms));
 	endpoint->ndialing++;
-	tt_link_tick(link, now);
+	tt_tcp_link_tick(link, now);
 }
 
 static void
@@ -54,12 +54,12 @@ call(tutti_link *link, const struct tt_address *address, int64_t now_ns)
 }
 
 void
-tt_link_tick(tutti_link *link, int64_t now_ns)
+tt_tcp_link_tick(tutti_link *link, int64_t now_ns)
 {
 	int next;
 
 	if (tt_dial_expired(&link->dial, now_ns)) {
-		tt_link_die(link, TUTTI_ERR_PEER, "rank %d could not be reached within %lld ms (%s)", link->peer,
+		tt_tcp_link_die(link, TUTTI_ERR_PEER, "rank %d could not be reached within %lld ms (%s)", link->peer,
 		    (long long)link->endpoint->connect_timeout_ms,
 		    link->attempt[0] != '\0' ? link->attempt : "it does not answer");
 		return;
@@ -70,7 +70,7 @@ tt_link_tick(tutti_link *link, int64_t now_ns)
 }
 
 void
-tt_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status status, const char *why)
+tt_tcp_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status status, const char *why)
 {
 	const bool dialed = candidate->dialed;
 	char text[sizeof(link->attempt)];
@@ -79,7 +79,7 @@ tt_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status stat
 	snprintf(text, sizeof(text), "%s", why);
 	if (candidate->greeting.phase != TT_GREETING_PROVING && link->live_index < 0 &&
 	    (candidate->greeting.over || status == TUTTI_ERR_MISMATCH)) {
-		tt_link_die(link, status, "rank %d: %s", link->peer, text);
+		tt_tcp_link_die(link, status, "rank %d: %s", link->peer, text);
 		return;
 	}
 	tt_candidate_drop(candidate);
@@ -88,7 +88,7 @@ tt_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status stat
 }
 
 void
-tt_link_stop(tutti_link *link)
+tt_tcp_link_stop(tutti_link *link)
 {
 	struct tt_candidate *next;
 
@@ -108,7 +108,7 @@ adopt(tutti_link *link, struct tt_candidate *candidate)
 	tutti_endpoint *endpoint = link->endpoint;
 
 	if (tt_stream_open(&link->stream) != TUTTI_OK) {
-		tt_link_die(link, TUTTI_ERR_NOMEM, "rank %d: %s", link->peer, tt_last_error()->message);
+		tt_tcp_link_die(link, TUTTI_ERR_NOMEM, "rank %d: %s", link->peer, tt_last_error()->message);
 		return;
 	}
 	link->remote = candidate->remote;
@@ -117,8 +117,8 @@ adopt(tutti_link *link, struct tt_candidate *candidate)
 	tt_watch_change(endpoint, &link->watch, EPOLLIN);
 	link->live_index = endpoint->nlive;
 	endpoint->live[endpoint->nlive++] = link;
-	tt_link_stop(link);
-	tt_link_write(link);
+	tt_tcp_link_stop(link);
+	tt_tcp_link_write(link);
 }
 
 /* Nothing will come of it; the other side shall know at once. */
@@ -141,7 +141,7 @@ turn_away(tutti_link *link, struct tt_candidate *candidate)
 }
 
 void
-tt_link_consider(tutti_link *link, struct tt_candidate *candidate)
+tt_tcp_link_consider(tutti_link *link, struct tt_candidate *candidate)
 {
 	struct tt_greeting *greeting = &candidate->greeting;
 

@@ -43,7 +43,7 @@ connect_peer(tutti_endpoint *endpoint, int peer, const void *address, size_t byt
 	tutti_link *made;
 
 	TT_TRY(tt_endpoint_link(endpoint, peer, &made));
-	TT_TRY(tt_link_know(made, address, bytes));
+	TT_TRY(tt_tcp_link_know(made, address, bytes));
 	*link = made;
 	return TUTTI_OK;
 }
@@ -58,10 +58,10 @@ static const tutti_transport table = {
     .properties = properties,
     .address = tt_endpoint_address,
     .connect = connect_peer,
-    .send = tt_link_send,
-    .recv = tt_link_recv,
+    .send = tt_tcp_link_send,
+    .recv = tt_tcp_link_recv,
     .progress = tt_endpoint_progress,
-    .error = tt_link_error,
+    .error = tt_tcp_link_error,
     .cancel = tt_endpoint_cancel,
     .wait_fd = tt_endpoint_wait_fd,
     .arm = tt_endpoint_arm,
