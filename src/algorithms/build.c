@@ -101,6 +101,52 @@ tt_build_lane_direct(struct tt_plan *plan, const struct tt_lane *lane, enum tt_b
 	tt_plan_wait(plan);
 }
 
+static int
+node_of(const struct tt_shape *shape, int rank)
+{
+	return shape->node_of ? shape->node_of[rank] : rank;
+}
+
+bool
+tt_build_groups(struct tt_plan *plan, const struct tt_shape *shape, struct tt_groups *groups)
+{
+	const int n = shape->nranks, nnodes = shape->node_of ? shape->nnodes : n, node = node_of(shape, shape->rank);
+	int *seen;
+	void *memory;
+
+	if (plan->error != TUTTI_OK)
+		return false;
+	plan->error = tt_alloc(2 * (size_t)n + 2 * (size_t)nnodes, sizeof(int), "groups of ranks", &memory);
+	if (plan->error != TUTTI_OK)
+		return false;
+	*groups = (struct tt_groups){.within = memory, .nnodes = nnodes, .node = node, .lanes = n, .even = true};
+	groups->across = groups->within + n;
+	seen = groups->across + nnodes;
+	for (int r = 0; r < n; r++) {
+		if (r == shape->rank)
+			groups->local = seen[node];
+		if (node_of(shape, r) == node)
+			groups->within[groups->members++] = r;
+		seen[node_of(shape, r)]++;
+	}
+	for (int i = 0; i < nnodes; i++) {
+		groups->even = groups->even && seen[i] == seen[0];
+		groups->lanes = seen[i] < groups->lanes ? seen[i] : groups->lanes;
+		seen[i] = 0;
+	}
+	for (int r = 0; r < n; r++)
+		if (seen[node_of(shape, r)]++ == groups->local)
+			groups->across[node_of(shape, r)] = r;
+	return true;
+}
+
+void
+tt_build_drop_groups(struct tt_groups *groups)
+{
+	tt_free(groups->within);
+	*groups = (struct tt_groups){0};
+}
+
 /* Positions 1..n stand for the ranks in order. Position x has the height of its lowest set bit; in the infinite
  * in-order tree its parent is the neighbour at distance x & -x whose height is one more. Positions beyond n do not
  * exist: whoever would hang there hangs from that position's parent. */

@@ -79,6 +79,21 @@ struct tt_lane {
  * all-gather. `from` is where the contributions are; the result is in OUT. */
 void tt_build_lane_direct(struct tt_plan *plan, const struct tt_lane *lane, enum tt_buffer from, unsigned flags);
 
+/* How a job's ranks stand on its nodes, seen from this rank. */
+struct tt_groups {
+	int *within; /* the ranks of this node, in order */
+	int *
+	    across; /* the ranks of all nodes with this rank's place in theirs, by node; meaningful if local < lanes */
+	int members, local; /* ranks of this node; this rank's place among them */
+	int nnodes, node;
+	int lanes; /* ranks of the smallest node */
+	bool even; /* all nodes have as many */
+};
+
+/* false: the plan has failed. */
+bool tt_build_groups(struct tt_plan *plan, const struct tt_shape *shape, struct tt_groups *groups);
+void tt_build_drop_groups(struct tt_groups *groups);
+
 /* The double binary tree: rank's neighbours in tree 0 or 1 over n ranks, -1 = none. In tree 0 the ranks of `lower`
  * come before the rank, those of `higher` after it. No rank has children in both trees. */
 struct tt_tree_place {
