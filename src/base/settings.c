@@ -47,14 +47,34 @@ static const struct tt_setting_info table[TT_SETTINGS] = {
     [TT_SET_STAGING] = {"TUTTI_STAGING", "bytes of staging memory per rank", "BYTES[K|M|G]", "4M"},
 };
 
-/* Not settings: what `tutti run` tells its ranks, and what the kernels read for themselves. */
-static const char *const given[] = {"TUTTI_RANK", "TUTTI_SIZE", "TUTTI_LOCAL_RANK", "TUTTI_LOCAL_SIZE", "TUTTI_ROOT",
-    "TUTTI_SECRET_FD", "TUTTI_JOB", "TUTTI_KERNELS"};
+/* Not settings: what a launcher tells its ranks, and what the kernels read for themselves. */
+static const struct tt_setting_info given[] = {
+    {"TUTTI_RANK", "this process's rank, given by `tutti run`", "NUMBER", ""},
+    {"TUTTI_SIZE", "number of ranks of the job, given by `tutti run`", "NUMBER", ""},
+    {"TUTTI_LOCAL_RANK", "place among the ranks of this host, given by `tutti run`", "NUMBER", ""},
+    {"TUTTI_LOCAL_SIZE", "number of ranks on this host, given by `tutti run`", "NUMBER", ""},
+    {"TUTTI_ROOT", "where rank 0 listens, for ranks started by hand", "HOST:PORT", ""},
+    {"TUTTI_JOB", "the job's name, given by `tutti run`", "TEXT", ""},
+    {"TUTTI_SECRET_FD", "descriptor that holds the job's secret, given by `tutti run`", "NUMBER", ""},
+    {"TUTTI_KERNELS", "instruction set that the reductions use, for tests", "NAME", ""},
+};
 
 const struct tt_setting_info *
 tt_setting_info(enum tt_setting setting)
 {
 	return &table[setting];
+}
+
+const struct tt_setting_info *
+tt_setting_given(size_t index)
+{
+	return index < TT_COUNT_OF(given) ? &given[index] : NULL;
+}
+
+const char *
+tt_setting_environment(const struct tt_setting_info *info)
+{
+	return getenv(info->variable);
 }
 
 /* ---- reading values -------------------------------------------------------------------------------------- */
@@ -348,7 +368,7 @@ is_known(const char *entry)
 		if (is_name(entry, table[i].variable))
 			return true;
 	for (size_t i = 0; i < TT_COUNT_OF(given); i++)
-		if (is_name(entry, given[i]))
+		if (is_name(entry, given[i].variable))
 			return true;
 	return false;
 }

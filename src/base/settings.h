@@ -53,6 +53,10 @@ struct tt_settings {
 };
 
 const struct tt_setting_info *tt_setting_info(enum tt_setting setting);
+/* Variables that are no settings but have a meaning (TUTTI_RANK ...), one after the other; NULL behind the last. */
+const struct tt_setting_info *tt_setting_given(size_t index);
+/* What the environment says, unread; NULL if it is not set. Lent by the environment. */
+const char *tt_setting_environment(const struct tt_setting_info *info);
 /* config may be NULL. On failure nothing is left to free. */
 tutti_status tt_settings_init(struct tt_settings *settings, const tutti_config *config);
 void tt_settings_fini(struct tt_settings *settings);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * env.c - `tutti env`: every variable, its value, where that came from, and what it means.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/settings.h"
+#include "cli/cli.h"
+
+#define MOST_UNKNOWN 64
+
+static const char help[] =
+    "Usage: tutti env\n"
+    "\n"
+    "Lists every environment variable that Tutti knows: its value now, where the value came from, and what\n"
+    "it means. Variables that begin with TUTTI_ but are not known are named too: they have no effect.\n"
+    "\n"
+    "A program that fills in a field of tutti_config overrides the variable of the same meaning.\n"
+    "\n"
+    "  -h, --help   show this text\n"
+    "\n"
+    "Exit status: 0, or 1 if a value cannot be read.\n";
+
+static void
+print_line(const char *variable, const char *value, const char *from, const struct tt_setting_info *info)
+{
+	printf("%-22s %-16s %-12s %s", variable, value, from, info->meaning);
+	if (info->values[0] != '\0')
+		printf(" (%s)", info->values);
+	putchar('\n');
+}
+
+static void
+print_known(const struct tt_setting_info *info)
+{
+	const char *text = tt_setting_environment(info);
+
+	if (text != NULL)
+		print_line(info->variable, text[0] != '\0' ? text : "(empty)", "environment", info);
+	else
+		print_line(info->variable, info->initial[0] != '\0' ? info->initial : "-", "default", info);
+}
+
+static void
+print_given(const struct tt_setting_info *info)
+{
+	const char *text = tt_setting_environment(info);
+
+	print_line(info->variable, text != NULL ? text : "-", text != NULL ? "environment" : "not set", info);
+}
+
+/* The entries are NAME=VALUE. */
+static void
+print_unknown(void)
+{
+	static const struct tt_setting_info info = {
+	    "", "UNKNOWN: Tutti has no such variable, it has no effect", "", ""};
+	const char *entries[MOST_UNKNOWN];
+	int n = tt_settings_unknown(entries, MOST_UNKNOWN);
+	char name[128];
+
+	for (int i = 0; i < n; i++) {
+		const char *equals = strchr(entries[i], '=');
+		int length = equals != NULL ? (int)(equals - entries[i]) : (int)strlen(entries[i]);
+
+		snprintf(name, sizeof name, "%.*s", length, entries[i]);
+		print_line(name, equals != NULL ? equals + 1 : "", "environment", &info);
+		tt_complain("env", "warning: there is no variable %s", name);
+	}
+}
+
+int
+tt_env_main(int argc, char **argv)
+{
+	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	const struct tt_setting_info *info;
+	struct tt_settings settings;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (option != 'h')
+			return tt_usage_getopt("env", argv, option);
+		fputs(help, stdout);
+		return TT_EXIT_OK;
+	}
+	if (optind < argc)
+		return tt_usage("env", "'%s' is not expected: this command takes no arguments", argv[optind]);
+	printf("%-22s %-16s %-12s %s\n", "variable", "value", "from", "meaning (values)");
+	for (int i = 0; i < TT_SETTINGS; i++)
+		print_known(tt_setting_info((enum tt_setting)i));
+	for (size_t i = 0; (info = tt_setting_given(i)) != NULL; i++)
+		print_given(info);
+	print_unknown();
+	if (tt_settings_init(&settings, NULL) != TUTTI_OK)
+		return tt_complain("env", "%s", tt_last_error()->message);
+	tt_settings_fini(&settings);
+	return TT_EXIT_OK;
+}
