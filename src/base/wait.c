@@ -18,8 +18,8 @@
 #include "base/clock.h"
 
 #define TIGHT_POLLS 64 /* without a pause: what comes within a few hundred ns is seen at once */
-#define SPIN_POLLS 3000 /* with a pause: 40 to 150 us in all */
-#define YIELD_POLLS 16 /* a runnable neighbour gets a chance before the sleep */
+#define SPIN_POLLS 200 /* with a pause: 4 to 10 us in all */
+#define YIELD_POLLS 200 /* some 60 us if nobody else is runnable here; else the peer may be, and gets its turn */
 #define CROWDED_YIELDS 64 /* where the peer probably needs this very core: it runs while this rank yields */
 #define NS_PER_S INT64_C(1000000000)
 
