@@ -68,7 +68,7 @@ begin(struct creation *creation, struct tt_link *link)
 	if (!link->dialed)
 		link->until_ns = creation->now_ns + TT_HANDSHAKE_MS * TT_MS;
 	else if (!link->peer.local)
-		link->until_ns = patience(creation, TT_HANDSHAKE_MS * TT_MS);
+		link->until_ns = patience(creation, TT_HANDSHAKE_MS * TT_MS / 4);
 	else
 		/* Whoever owns the name is ours; it may still be busy elsewhere. */
 		link->until_ns = TT_FOREVER;

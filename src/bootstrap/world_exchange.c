@@ -171,7 +171,7 @@ read_link(struct exchange *exchange, struct tt_link *link)
 {
 	while (wants_from(exchange, link)) {
 		const unsigned char *bytes;
-		enum tt_frame type;
+		enum tt_frame type = 0;
 		size_t n;
 		tutti_status status = tt_link_read(link, &type, &bytes, &n);
 
@@ -183,7 +183,7 @@ read_link(struct exchange *exchange, struct tt_link *link)
 		if (status == TUTTI_OK)
 			status = take(exchange, link, type, bytes, n);
 		if (status != TUTTI_OK)
-			return fail(exchange, link);
+			return fail(exchange, type == TT_FRAME_FAIL ? link : NULL);
 	}
 	return TUTTI_OK;
 }
@@ -203,12 +203,13 @@ send_part(const struct exchange *exchange, struct tt_link *link, int rank, size_
 	    exchange->all + base + offset, *n);
 }
 
+/* What can be queued for the parent now. */
 static tutti_status
 fill_up(struct exchange *exchange)
 {
 	struct tt_world *world = exchange->world;
 
-	if (world->parent == NULL || exchange->wanted > 0)
+	if (exchange->wanted > 0)
 		return TUTTI_OK;
 	while (exchange->up_rank < world->size && tt_link_queued(world->parent) < MOST_QUEUED) {
 		size_t n = 0;
@@ -242,21 +243,29 @@ fill_down(struct exchange *exchange, struct tt_link *child)
 	return TUTTI_OK;
 }
 
+/* Fills the queue and empties it until there is nothing more, or no more room in the socket. */
 static tutti_status
 write_link(struct exchange *exchange, struct tt_link *link)
 {
-	tutti_status status = tt_link_flush(link);
-
-	/* A link that cannot be written to may still have the reason in it to be read. */
-	if (status != TUTTI_OK && !wants_from(exchange, link)) {
-		tt_fail(TUTTI_ERR_PEER, link->peer.rank, "rank %d went away while the communicator was being made",
-		    link->peer.rank);
-		return fail(exchange, link);
+	for (;;) {
+		if ((link == exchange->world->parent ? fill_up(exchange) : fill_down(exchange, link)) != TUTTI_OK)
+			return fail(exchange, NULL);
+		if (!tt_link_wants_to_write(link))
+			return TUTTI_OK;
+		if (tt_link_flush(link) != TUTTI_OK)
+			break;
+		if (tt_link_wants_to_write(link))
+			return TUTTI_OK;
 	}
-	return TUTTI_OK;
+	/* What cannot be written to may still hold the reason, to be read. */
+	if (wants_from(exchange, link))
+		return TUTTI_OK;
+	tt_fail(TUTTI_ERR_PEER, link->peer.rank, "rank %d went away while the communicator was being made",
+	    link->peer.rank);
+	return fail(exchange, link);
 }
 
-/* Queues what can be queued and writes what can be written; true if the exchange is over for this rank. */
+/* Writes what can be written; *over: nothing is left to do in this exchange. */
 static tutti_status
 write_all(struct exchange *exchange, bool *over)
 {
@@ -264,14 +273,10 @@ write_all(struct exchange *exchange, bool *over)
 
 	*over = world->parent == NULL ? exchange->wanted == 0 : exchange->down == exchange->total;
 	if (world->parent != NULL) {
-		if (fill_up(exchange) != TUTTI_OK)
-			return fail(exchange, NULL);
 		TT_TRY(write_link(exchange, world->parent));
 		*over = *over && !tt_link_wants_to_write(world->parent);
 	}
 	for (struct tt_link *child = world->children; child != NULL; child = child->next) {
-		if (fill_down(exchange, child) != TUTTI_OK)
-			return fail(exchange, NULL);
 		TT_TRY(write_link(exchange, child));
 		*over = *over && child->sent_down == exchange->total && !tt_link_wants_to_write(child);
 	}

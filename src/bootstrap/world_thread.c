@@ -24,9 +24,12 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "base/wait.h"
 #include "bootstrap/bytes.h"
 
-#define MOST_QUEUED ((size_t)1 << 20) /* for one peer, and in the outbox */
+#define MUCH ((size_t)1 << 20) /* in the queue for a peer, which must then be seen to read; in the outbox */
+#define TOO_MUCH ((size_t)1 << 24) /* for any peer */
+#define STUCK_AFTER (1000 * TT_MS)
 #define MOST_EVENTS 32
 #define MOST_FRAMES 64 /* of one link before the next one has its turn */
 #define MOST_SLEEP_MS 60000
@@ -38,7 +41,8 @@ struct tt_world_thread {
 	pthread_t id;
 	int epoll, bell;
 	tt_atomic_u64 alarm_ns;
-	tt_atomic_u32 stop;
+	tt_atomic_u32 stop, started;
+	bool is_behind; /* much is queued for somebody */
 
 	pthread_mutex_t lock; /* of the next three */
 	unsigned char *outbox;
@@ -104,8 +108,10 @@ put(struct tt_world_thread *thread, struct tt_link *link, enum tt_frame type, co
 {
 	if (link == NULL || link->state != TT_LINK_OPEN)
 		return;
-	if (tt_link_queued(link) + n > MOST_QUEUED)
-		end_link(thread, link, "it does not read what is sent to it");
+	if (tt_link_queued(link) == 0)
+		link->since_ns = tt_now_ns();
+	if (tt_link_queued(link) > TOO_MUCH)
+		end_link(thread, link, "more is sent to it than it reads");
 	else if (tt_link_send(link, type, head, TT_ROUTE_BYTES, bytes, n) != TUTTI_OK)
 		end_link(thread, link, "there is no memory for what is to be sent to it");
 }
@@ -178,28 +184,44 @@ read_link(struct tt_world_thread *thread, struct tt_link *link)
 	}
 }
 
-/* Writes what is queued, and has epoll tell when there is room for more. */
+/* Writes what is queued. Someone for whom much is queued must read some of it now and then. */
+static void
+write_link(struct tt_world_thread *thread, struct tt_link *link)
+{
+	const size_t before = tt_link_queued(link);
+	const tutti_status status = tt_link_flush(link);
+	const size_t left = tt_link_queued(link);
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
+
+	/* If it failed, what the peer said last is still to be read, and its end after that. */
+	if (status == TUTTI_OK && left > 0)
+		event.events |= EPOLLOUT;
+	if (left < before)
+		link->since_ns = tt_now_ns();
+	if (left > MUCH) {
+		thread->is_behind = true;
+		if (tt_now_ns() - link->since_ns > STUCK_AFTER) {
+			end_link(thread, link, "it does not read what is sent to it");
+			return;
+		}
+	}
+	if (event.events == link->listening)
+		return;
+	if (epoll_ctl(thread->epoll, link->listening == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, link->fd, &event) == 0)
+		link->listening = event.events;
+	else
+		end_link(thread, link, "it cannot be listened to any longer");
+}
+
 static void
 write_links(struct tt_world_thread *thread)
 {
 	struct tt_world *world = thread->world;
 
-	for (struct tt_link *link = first_link(world); link != NULL; link = next_link(world, link)) {
-		struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
-
-		if (link->state != TT_LINK_OPEN)
-			continue;
-		/* If it fails, what the peer said last is still to be read, and its end after that. */
-		if (tt_link_flush(link) == TUTTI_OK && tt_link_wants_to_write(link))
-			event.events |= EPOLLOUT;
-		if (event.events == link->listening)
-			continue;
-		if (epoll_ctl(
-			thread->epoll, link->listening == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, link->fd, &event) == 0)
-			link->listening = event.events;
-		else
-			end_link(thread, link, "it cannot be listened to any longer");
-	}
+	thread->is_behind = false;
+	for (struct tt_link *link = first_link(world); link != NULL; link = next_link(world, link))
+		if (link->state == TT_LINK_OPEN)
+			write_link(thread, link);
 }
 
 /* ---- the outbox and the alarm ---------------------------------------------------------------------------- */
@@ -231,7 +253,7 @@ put_into_outbox(struct tt_world_thread *thread, int to, const void *bytes, size_
 {
 	const size_t end = thread->outbox_bytes + ENTRY_HEAD + n;
 
-	if (end > MOST_QUEUED)
+	if (end > MUCH)
 		return tt_fail(TUTTI_ERR_NOMEM, to, "%zu bytes of messages wait for the background thread: too many",
 		    thread->outbox_bytes);
 	if (end > thread->outbox_room) {
@@ -308,6 +330,8 @@ sleep_ms(struct tt_world_thread *thread)
 {
 	const int64_t alarm_ns = (int64_t)tt_load_acquire(&thread->alarm_ns);
 
+	if (thread->is_behind)
+		return tt_poll_ms(alarm_ns, tt_now_ns(), (int)(STUCK_AFTER / TT_MS) / 4);
 	return alarm_ns == INT64_MAX ? -1 : tt_poll_ms(alarm_ns, tt_now_ns(), MOST_SLEEP_MS);
 }
 
@@ -344,9 +368,14 @@ thread_main(void *context)
 	pthread_setname_np(pthread_self(), "tutti");
 	if (word != NULL)
 		tt_death_hold(word);
+	/* Pairs with the acquire in launch. */
+	tt_store_release(&thread->started, 1);
+	tt_futex_wake(&thread->started, 1);
 	/* Pairs with the release in tt_world_stop. */
 	while (tt_load_acquire(&thread->stop) == 0) {
-		empty_outbox(thread);
+		/* While a queue is long, what this rank wants sent waits in the outbox, and is refused when that is full. */
+		if (!thread->is_behind)
+			empty_outbox(thread);
 		write_links(thread);
 		listen_once(thread);
 		look_at_alarm(thread);
@@ -398,10 +427,13 @@ launch(struct tt_world_thread *thread)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	result = pthread_create(&thread->id, NULL, thread_main, thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (result == 0)
-		return TUTTI_OK;
 	errno = result;
-	return tt_fail_errno("cannot start the background thread");
+	if (result != 0)
+		return tt_fail_errno("cannot start the background thread");
+	/* Pairs with the release in thread_main: from here on the death word is held. */
+	while (tt_load_acquire(&thread->started) == 0)
+		tt_futex_wait(&thread->started, 0, TT_FOREVER);
+	return TUTTI_OK;
 }
 
 tutti_status

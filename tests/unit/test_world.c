@@ -1,274 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_world.c - the ranks of a world find each other, as threads and as processes.
- *
- * Ranks as threads share a result array; ranks as processes report through an anonymous shared mapping, and only
- * the parent asserts. Each test counts the process's descriptors before and after.
+ * test_world.c - the ranks of a world find each other.
  */
-#include <criterion/criterion.h>
-#include <criterion/new/assert.h>
-
-#include <dirent.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "base/atomics.h"
-#include "base/clock.h"
-#include "base/error.h"
-#include "base/process.h"
-#include "bootstrap/world.h"
-
-#define MOST 40
+#include "world_ranks.h"
 
 TestSuite(world, .timeout = 50);
-
-/* What the ranks of one test have in common, and what each of them has to say. */
-struct report {
-	tutti_status status;
-	tutti_error error;
-	int nnodes, nlocal, local_rank, node;
-	bool segment, shared, exchanged;
-	tt_atomic_u32 messages, lost, left, alarms;
-	tt_atomic_u32 lost_rank; /* + 1 */
-	tt_atomic_u32 dead; /* + 1 */
-	tt_atomic_u32 stage;
-};
-
-struct plan {
-	int n; /* ranks that are started */
-	int size[MOST]; /* as each says; 0 = n */
-	int number[MOST]; /* rank it says it is; -1 = its place */
-	bool separate[MOST]; /* does not share memory */
-	int host[MOST];
-	bool absent[MOST]; /* never comes */
-	bool wrong_key[MOST];
-	int delay_ms[MOST];
-	int fanout;
-	int64_t timeout_ms;
-	const char *transports;
-	void (*body)(struct plan *plan, int rank, struct tt_world *world, struct report *report);
-	struct tt_rendezvous rendezvous;
-	struct tt_meeting meeting;
-	struct tt_settings settings;
-	struct report *reports; /* [MOST], shared */
-	tt_atomic_u32 *go; /* counts ranks past a point */
-};
-
-static int
-count_fds(void)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(folder) != NULL)
-		n++;
-	closedir(folder);
-	return n;
-}
-
-static void
-plan_init(struct plan *plan, int n)
-{
-	tutti_config config = TUTTI_CONFIG_INIT;
-
-	memset(plan, 0, sizeof(*plan));
-	plan->n = n;
-	plan->timeout_ms = 20000;
-	for (int i = 0; i < MOST; i++)
-		plan->number[i] = -1;
-	config.interfaces = "lo";
-	cr_assert(tt_settings_init(&plan->settings, &config) == TUTTI_OK);
-	cr_assert(tt_meeting_open(&plan->settings, &plan->rendezvous, &plan->meeting) == TUTTI_OK);
-	plan->reports = mmap(
-	    NULL, sizeof(struct report) * MOST + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	cr_assert(plan->reports != MAP_FAILED);
-	plan->go = (tt_atomic_u32 *)(plan->reports + MOST);
-}
-
-static void
-plan_fini(struct plan *plan)
-{
-	munmap(plan->reports, sizeof(struct report) * MOST + 4096);
-	tt_meeting_close(&plan->meeting);
-	tt_settings_fini(&plan->settings);
-}
-
-static int
-number_of(const struct plan *plan, int i)
-{
-	return plan->number[i] >= 0 ? plan->number[i] : i;
-}
-
-static void
-look_at(struct plan *plan, struct tt_world *world, struct report *report)
-{
-	const int *local = tt_world_local_ranks(world, &report->nlocal);
-	struct tt_segment *segment = tt_world_segment(world);
-	struct {
-		int32_t rank;
-		uint64_t at;
-	} mine = {tt_world_rank(world), 0}, all[MOST];
-
-	report->nnodes = tt_world_nnodes(world);
-	report->local_rank = tt_world_local_rank(world);
-	report->node = tt_world_node_of(world)[tt_world_rank(world)];
-	report->segment = segment != NULL;
-	if (segment != NULL && tt_segment_take(segment, 64, &mine.at) == TUTTI_OK)
-		*(int32_t *)tt_segment_at(segment, mine.at) = mine.rank + 1000;
-	report->exchanged = true;
-	for (int round = 0; round < 3; round++) {
-		if (tt_world_exchange(world, &mine, sizeof(mine), all, tt_deadline_ns(plan->timeout_ms)) !=
-		    TUTTI_OK) {
-			report->exchanged = false;
-			return;
-		}
-		for (int r = 0; r < tt_world_size(world); r++)
-			report->exchanged = report->exchanged && all[r].rank == r;
-	}
-	report->shared = segment != NULL;
-	for (int i = 0; i < report->nlocal && segment != NULL; i++)
-		report->shared =
-		    report->shared && *(int32_t *)tt_segment_at(segment, all[local[i]].at) == local[i] + 1000;
-}
-
-static void
-rank_main(struct plan *plan, int i)
-{
-	struct report *report = &plan->reports[i];
-	struct tt_rendezvous rendezvous = plan->rendezvous;
-	const int rank = number_of(plan, i);
-	struct tt_world_config config = {.rank = rank,
-	    .size = plan->size[i] > 0 ? plan->size[i] : plan->n,
-	    .rendezvous = &rendezvous,
-	    .meeting = i == 0 ? &plan->meeting : NULL,
-	    .share_memory = !plan->separate[i],
-	    .settings = &plan->settings,
-	    .log = TT_LOG_NONE,
-	    .peer_timeout_ms = 5000,
-	    .fanout = plan->fanout,
-	    .host = plan->host[i]};
-	struct tt_world *world = NULL;
-
-	usleep((useconds_t)plan->delay_ms[i] * 1000);
-	config.deadline_ns = tt_deadline_ns(plan->timeout_ms);
-	if (plan->wrong_key[i])
-		rendezvous.key[0] ^= 1;
-	report->status = tt_world_create(&config, &world);
-	if (report->status != TUTTI_OK) {
-		report->error = *tt_last_error();
-		return;
-	}
-	if (plan->body != NULL)
-		plan->body(plan, rank, world, report);
-	else
-		look_at(plan, world, report);
-	tt_world_destroy(world);
-}
-
-struct start {
-	struct plan *plan;
-	int i;
-};
-
-static void *
-thread_main(void *context)
-{
-	const struct start *start = context;
-
-	rank_main(start->plan, start->i);
-	return NULL;
-}
-
-static void
-run_threads(struct plan *plan)
-{
-	pthread_t threads[MOST];
-	struct start starts[MOST];
-
-	for (int i = 0; i < plan->n; i++) {
-		starts[i] = (struct start){plan, i};
-		if (!plan->absent[i])
-			pthread_create(&threads[i], NULL, thread_main, &starts[i]);
-	}
-	for (int i = 0; i < plan->n; i++)
-		if (!plan->absent[i])
-			pthread_join(threads[i], NULL);
-}
-
-static void
-start_processes(struct plan *plan, pid_t pids[MOST])
-{
-	tutti_unique_id id;
-
-	/* As a program does: the id is made before the fork, and each child claims or drops the listeners. */
-	cr_assert(tt_meeting_keep(&plan->rendezvous, &plan->meeting, tt_deadline_ns(plan->timeout_ms)) == TUTTI_OK);
-	plan->meeting = (struct tt_meeting){.local = -1};
-	tt_unique_id_write(&plan->rendezvous, &id);
-	for (int i = 0; i < plan->n; i++) {
-		pids[i] = plan->absent[i] ? -1 : fork();
-		if (pids[i] != 0)
-			continue;
-		alarm(40);
-		if (tt_meeting_claim(&plan->rendezvous, i == 0, &plan->meeting) != TUTTI_OK)
-			_exit(1);
-		rank_main(plan, i);
-		_exit(0);
-	}
-	/* The parent is no rank: it lets go of its copy. */
-	cr_assert(tt_meeting_claim(&plan->rendezvous, true, &plan->meeting) == TUTTI_OK);
-	tt_meeting_close(&plan->meeting);
-}
-
-static void
-wait_processes(struct plan *plan, const pid_t pids[MOST])
-{
-	for (int i = 0; i < plan->n; i++) {
-		int result = 0;
-
-		if (pids[i] > 0)
-			cr_assert(waitpid(pids[i], &result, 0) == pids[i]);
-	}
-}
-
-static void
-run_processes(struct plan *plan)
-{
-	pid_t pids[MOST];
-
-	start_processes(plan, pids);
-	wait_processes(plan, pids);
-}
-
-static void
-expect_complete(const struct plan *plan, int nnodes)
-{
-	for (int i = 0; i < plan->n; i++) {
-		const struct report *report = &plan->reports[i];
-
-		cr_assert(report->status == TUTTI_OK, "rank %d: %s", i, report->error.message);
-		cr_assert(report->exchanged, "rank %d", i);
-		cr_assert(eq(int, report->nnodes, nnodes), "rank %d", i);
-	}
-}
-
-static void
-expect_one_node(const struct plan *plan)
-{
-	expect_complete(plan, 1);
-	for (int i = 0; i < plan->n; i++) {
-		const struct report *report = &plan->reports[i];
-
-		cr_assert(eq(int, report->nlocal, plan->n));
-		cr_assert(eq(int, report->local_rank, i));
-		cr_assert(report->segment == (plan->n > 1));
-		cr_assert(report->shared == (plan->n > 1), "rank %d", i);
-	}
-}
 
 /* ---- finding each other ----------------------------------------------------------------------------------- */
 
@@ -302,4 +38,185 @@ Test(world, processes_of_one_host_share_a_node)
 		plan_fini(&plan);
 	}
 	cr_assert(eq(int, count_fds(), before));
+}
+
+Test(world, ranks_may_start_in_any_order)
+{
+	for (unsigned seed = 1; seed <= 6; seed++) {
+		struct plan plan;
+		unsigned random = seed;
+
+		plan_init(&plan, 8);
+		for (int i = 0; i < plan.n; i++) {
+			random = random * 1103515245u + 12345u;
+			plan.delay_ms[i] = (int)(random >> 16) % 40;
+			plan.host[i] = i == 0 ? 0 : (int)(random >> 24) % 3;
+		}
+		if (seed % 2 == 0)
+			run_processes(&plan);
+		else
+			run_threads(&plan);
+		for (int i = 0; i < plan.n; i++) {
+			cr_assert(plan.reports[i].status == TUTTI_OK, "%s", plan.reports[i].error.message);
+			cr_assert(plan.reports[i].exchanged);
+			for (int j = 0; j < plan.n; j++) {
+				const bool one_host = plan.host[i] == plan.host[j];
+
+				cr_assert(one_host == (plan.reports[i].node == plan.reports[j].node));
+			}
+		}
+		plan_fini(&plan);
+	}
+}
+
+Test(world, ranks_that_share_no_memory_are_nodes_of_their_own)
+{
+	for (int processes = 0; processes < 2; processes++) {
+		struct plan plan;
+
+		plan_init(&plan, 5);
+		for (int i = 0; i < plan.n; i++)
+			plan.separate[i] = true;
+		if (processes)
+			run_processes(&plan);
+		else
+			run_threads(&plan);
+		expect_complete(&plan, 5);
+		for (int i = 0; i < plan.n; i++) {
+			cr_assert(eq(int, plan.reports[i].node, i));
+			cr_assert(eq(int, plan.reports[i].segment, 0));
+		}
+		plan_fini(&plan);
+	}
+}
+
+Test(world, some_share_memory_and_some_do_not)
+{
+	struct plan plan;
+
+	plan_init(&plan, 6);
+	plan.separate[1] = plan.separate[4] = true;
+	run_processes(&plan);
+	expect_complete(&plan, 3);
+	for (int i = 0; i < plan.n; i++) {
+		cr_assert(eq(int, plan.reports[i].nlocal, plan.separate[i] ? 1 : 4));
+		cr_assert(plan.reports[i].shared == !plan.separate[i]);
+	}
+	cr_assert(eq(int, plan.reports[1].node, 1));
+	cr_assert(eq(int, plan.reports[4].node, 2));
+	plan_fini(&plan);
+}
+
+Test(world, transports_tcp_shares_no_memory)
+{
+	struct plan plan;
+
+	plan_init(&plan, 3);
+	free(plan.settings.text[TT_SET_TRANSPORTS]);
+	plan.settings.text[TT_SET_TRANSPORTS] = strdup("tcp");
+	run_threads(&plan);
+	expect_complete(&plan, 3);
+	plan_fini(&plan);
+}
+
+Test(world, hosts_meet_over_tcp)
+{
+	const int before = count_fds();
+
+	for (int processes = 0; processes < 2; processes++) {
+		struct plan plan;
+
+		plan_init(&plan, 9);
+		for (int i = 0; i < plan.n; i++)
+			plan.host[i] = i / 3;
+		if (processes)
+			run_processes(&plan);
+		else
+			run_threads(&plan);
+		expect_complete(&plan, 3);
+		for (int i = 0; i < plan.n; i++) {
+			cr_assert(eq(int, plan.reports[i].node, i / 3));
+			cr_assert(eq(int, plan.reports[i].local_rank, i % 3));
+			cr_assert(plan.reports[i].shared);
+		}
+		plan_fini(&plan);
+	}
+	cr_assert(eq(int, count_fds(), before));
+}
+
+Test(world, leaders_beyond_the_fanout_are_taken_in_further_down)
+{
+	struct plan plan;
+
+	plan_init(&plan, 24);
+	plan.fanout = 2;
+	for (int i = 0; i < plan.n; i++)
+		plan.host[i] = i;
+	run_threads(&plan);
+	expect_complete(&plan, 24);
+	plan_fini(&plan);
+}
+
+Test(world, without_addresses_the_ranks_of_one_host_meet)
+{
+	struct plan plan;
+
+	plan_init(&plan, 4);
+	for (int i = 0; i < plan.meeting.ntcp; i++)
+		tt_fd_close(plan.meeting.tcp[i]);
+	plan.meeting.ntcp = plan.rendezvous.naddresses = 0;
+	run_processes(&plan);
+	expect_one_node(&plan);
+	plan_fini(&plan);
+}
+
+/* Where the rendezvous is derived and not handed out, the others may be there before rank 0. */
+static void
+rank_zero_listens_late(struct plan *plan)
+{
+	tt_meeting_close(&plan->meeting);
+	plan->opens_late = true;
+	plan->delay_ms[0] = 400;
+	run_threads(plan);
+}
+
+Test(world, ranks_wait_for_a_rank_0_that_listens_late)
+{
+	struct plan plan;
+
+	plan_init(&plan, 6);
+	rank_zero_listens_late(&plan);
+	expect_one_node(&plan);
+	plan_fini(&plan);
+}
+
+Test(world, hosts_wait_for_a_rank_0_that_listens_late)
+{
+	struct plan plan;
+
+	plan_init(&plan, 6);
+	plan.host[3] = plan.host[4] = 1;
+	rank_zero_listens_late(&plan);
+	expect_complete(&plan, 2);
+	plan_fini(&plan);
+}
+
+Test(world, ports_are_tried_in_turn)
+{
+	struct plan plan;
+	struct tt_address taken;
+	int blocker;
+
+	plan_init(&plan, 4);
+	plan.rendezvous.ports = 4;
+	plan.rendezvous.port_step = 7;
+	tt_meeting_close(&plan.meeting);
+	taken = plan.rendezvous.addresses[0];
+	cr_assert(tt_listen_tcp(&taken, NULL, &blocker) == TUTTI_OK);
+	plan.host[2] = plan.host[3] = 1;
+	plan.opens_late = true;
+	run_threads(&plan);
+	expect_complete(&plan, 2);
+	tt_fd_close(blocker);
+	plan_fini(&plan);
 }
