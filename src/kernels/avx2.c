@@ -163,8 +163,8 @@ half_pack(u8v low, u8v high)
 	return (u16v)_mm256_inserti128_si256(_mm256_castsi128_si256(x), y, 1);
 }
 
-#define partial_load pieces_copy
-#define partial_store pieces_copy
+#define partial_load words_load
+#define partial_store pieces_store
 
 #include "kernels/vector_set.h"
 #include "kernels/sets.h"

@@ -158,8 +158,8 @@ half_store(uint8_t *to, u8v x)
 	memcpy(to, &half, sizeof half);
 }
 
-#define partial_load pieces_copy
-#define partial_store pieces_copy
+#define partial_load words_load
+#define partial_store pieces_store
 
 #include "kernels/vector_set.h"
 #include "kernels/sets.h"

@@ -82,29 +82,96 @@ vector_select(u8v mask, u8v x, u8v y)
 	return (x & mask) | (y & ~mask);
 }
 
+/* ---- n bytes, fewer than a block --------------------------------------------------------------------------- *
+ *
+ * In registers and fixed sizes: the time of a short message is here, and a vector read back from where it was written
+ * in pieces has to wait until all of them have reached the cache. */
+
+/* The first n bytes, 0 above; n < 8 reads twice, overlapping. */
+INLINE uint64_t
+word_load(const uint8_t *from, size_t n)
+{
+	uint64_t word = 0;
+	uint32_t low, high;
+	uint16_t first, last;
+
+	if (n >= 8) {
+		__builtin_memcpy(&word, from, 8);
+		return word;
+	}
+	if (n >= 4) {
+		__builtin_memcpy(&low, from, 4);
+		__builtin_memcpy(&high, from + n - 4, 4);
+		return low | (uint64_t)high << 8 * (n - 4);
+	}
+	if (n >= 2) {
+		__builtin_memcpy(&first, from, 2);
+		__builtin_memcpy(&last, from + n - 2, 2);
+		return first | (uint64_t)last << 8 * (n - 2);
+	}
+	return n != 0 ? from[0] : 0;
+}
+
+/* The word at byte `at` of n bytes. */
+INLINE uint64_t
+word_at(const uint8_t *from, size_t n, size_t at)
+{
+	return at < n ? word_load(from + at, n - at) : 0;
+}
+
+/* The whole vectors among n bytes, at most three; says how many bytes they are. No loop: compilers call memcpy for it. */
+INLINE size_t
+vectors_copy(uint8_t *to, const uint8_t *from, size_t n)
+{
+	if (n >= VECTOR_BYTES)
+		vector_store(to, vector_load(from));
+	if (n >= 2 * VECTOR_BYTES)
+		vector_store(to + VECTOR_BYTES, vector_load(from + VECTOR_BYTES));
+	if (n >= 3 * VECTOR_BYTES)
+		vector_store(to + 2 * VECTOR_BYTES, vector_load(from + 2 * VECTOR_BYTES));
+	return n - n % VECTOR_BYTES;
+}
+
+/* Writes whole vectors, zeros above n. */
+INLINE void
+words_load(uint8_t *to, const uint8_t *from, size_t n)
+{
+	const size_t done = vectors_copy(to, from, n);
+
+	to += done;
+	from += done;
+	n -= done;
+	if (n == 0)
+		return;
+#if VECTOR_BYTES == 16
+	const u64v x = {word_at(from, n, 0), word_at(from, n, 8)};
+	vector_store(to, (u8v)x);
+#elif VECTOR_BYTES == 32
+	const u64v x = {word_at(from, n, 0), word_at(from, n, 8), word_at(from, n, 16), word_at(from, n, 24)};
+	vector_store(to, (u8v)x);
+#endif
+}
+
 /* Copies `size` bytes if that bit of n is set, and says how many. */
 INLINE size_t
-piece_copy(uint8_t *to, const uint8_t *from, size_t n, size_t size)
+piece_store(uint8_t *to, const uint8_t *from, size_t n, size_t size)
 {
 	if ((n & size) != 0)
 		__builtin_memcpy(to, from, size);
 	return n & size;
 }
 
-/* n < 4 * VECTOR_BYTES. In fixed sizes: calls of memcpy would cost more than all the rest of a short message. */
 INLINE void
-pieces_copy(uint8_t *to, const uint8_t *from, size_t n)
+pieces_store(uint8_t *to, const uint8_t *from, size_t n)
 {
-	size_t done = 0;
+	size_t done = vectors_copy(to, from, n);
 
-	for (; n - done >= VECTOR_BYTES; done += VECTOR_BYTES)
-		vector_store(to + done, vector_load(from + done));
 	if (VECTOR_BYTES > 16)
-		done += piece_copy(to + done, from + done, n, 16);
-	done += piece_copy(to + done, from + done, n, 8);
-	done += piece_copy(to + done, from + done, n, 4);
-	done += piece_copy(to + done, from + done, n, 2);
-	(void)piece_copy(to + done, from + done, n, 1);
+		done += piece_store(to + done, from + done, n, 16);
+	done += piece_store(to + done, from + done, n, 8);
+	done += piece_store(to + done, from + done, n, 4);
+	done += piece_store(to + done, from + done, n, 2);
+	(void)piece_store(to + done, from + done, n, 1);
 }
 
 #endif /* TT_KERNELS_VECTOR_TYPES_H */

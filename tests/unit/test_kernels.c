@@ -195,6 +195,29 @@ Test(kernels, bfloat16_sums_keep_subnormals)
 	}
 }
 
+#if defined(__x86_64__)
+Test(kernels, flush_to_zero_of_the_program_changes_nothing)
+{
+	const unsigned flushing = 0x1f80 | 0x8040;
+	static const char *const names[] = {"reference", "avx2", "avx512"};
+
+	for (size_t i = 0; i < TT_COUNT_OF(names); i++) {
+		const struct tt_kernels *set = tt_kernels_named(names[i]);
+		const uint32_t least = 1;
+		const void *sources[] = {&least, &least, &least};
+		uint32_t got = 0;
+		if (set == NULL)
+			continue;
+		__builtin_ia32_ldmxcsr(flushing);
+		set->reduce[TUTTI_FLOAT32][TUTTI_SUM](&got, sources, 3, 1, TT_FINISH_NONE, 0);
+		const unsigned after = __builtin_ia32_stmxcsr();
+		__builtin_ia32_ldmxcsr(0x1f80);
+		cr_expect_eq(got, 3u, "%s", names[i]);
+		cr_expect_eq(after & ~0x3fu, flushing, "%s", names[i]);
+	}
+}
+#endif
+
 /* ---- conversions -------------------------------------------------------------------------------------------- */
 
 struct narrow_float {
