@@ -238,7 +238,7 @@ size_class(size_t len)
 	unsigned class = 0;
 
 	while (((size_t)1 << class) < len)
-		class++;
+		class ++;
 	return class;
 }
 

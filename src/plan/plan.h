@@ -201,7 +201,8 @@ struct tt_check_options {
 tutti_status tt_plan_check(const struct tt_plan *const *plans, int nranks, const struct tt_check_options *options,
     struct tt_check_report *report);
 
-/* Prices a plan on a machine (LogGP per link class): seconds until the last rank is done. */
+/* Prices a plan on a machine (LogGP per link class): seconds until the last rank is done. Rows of `row_bytes`
+ * bytes; node-stage steps are priced as they stand (node_of as in the shape, NULL = every rank its own node). */
 struct tt_link_class {
 	double latency_s; /* one message end to end, tiny payload */
 	double overhead_s; /* of the CPU per message posted or received */
