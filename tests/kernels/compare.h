@@ -239,14 +239,14 @@ random_divisor(uint64_t random)
 	return (random & 1) != 0 ? 0 : divisors[random / 2 % TT_COUNT_OF(divisors)];
 }
 
-/* All lengths up to `longest`, all k up to 9 and sometimes 64, everything else drawn. */
+/* All lengths up to `longest`, each with half of the k up to 9 and sometimes 64, everything else drawn. */
 static bool
 agrees_on_lengths(
     struct comparison c, struct arena *arena, size_t longest, size_t step, uint64_t seed, char *why, size_t room)
 {
 	for (size_t count = 0; count <= longest; count += step)
 		for (int k = 1; k <= 10; k++) {
-			if (k == 10 && count % 16 != 0)
+			if (k == 10 ? count % 32 != 0 : (count + (size_t)k) % 2 != 0)
 				continue;
 			c.k = k == 10 ? MOST_SOURCES : k;
 			c.count = count;
