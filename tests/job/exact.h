@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * exact.h - one case of a correctness campaign: a call, its inputs as a pure function of the case, and what every
+ * byte of every rank's memory must be afterwards.
+ *
+ * Inputs of reductions are chosen so that every partial result in every order is exactly representable: there is one
+ * right answer, and it is worked out here without the library's kernels.
+ */
+#ifndef TT_TESTS_EXACT_H
+#define TT_TESTS_EXACT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tutti/tutti.h>
+
+#define EXACT_RANKS 64
+#define EXACT_NAME 32
+
+enum exact_kind {
+	EXACT_ALL_REDUCE,
+	EXACT_REDUCE_SCATTER,
+	EXACT_ALL_GATHER,
+	EXACT_BROADCAST,
+	EXACT_REDUCE,
+	EXACT_SCATTER,
+	EXACT_GATHER,
+	EXACT_ALL_TO_ALL,
+	EXACT_BARRIER,
+	EXACT_ALL_GATHERV,
+	EXACT_REDUCE_SCATTERV,
+	EXACT_SCATTERV,
+	EXACT_GATHERV,
+	EXACT_ALL_TO_ALLV,
+	EXACT_KINDS
+};
+
+enum exact_place { EXACT_APART, EXACT_IN_PLACE, EXACT_MIXED }; /* mixed: by rank */
+
+/* The same on every rank; all else follows from it. */
+struct exact_case {
+	enum exact_kind kind;
+	tutti_dtype dtype;
+	tutti_op op;
+	char algorithm[EXACT_NAME]; /* "" = the library's choice */
+	size_t count; /* v-forms: the mean */
+	enum exact_place place;
+	int root;
+	uint64_t seed;
+	int size; /* of the communicator */
+};
+
+/* ---- names (exact_names.c) ------------------------------------------------------------------------------------- */
+
+extern const char *const exact_kind_names[EXACT_KINDS];
+extern const char *const exact_dtype_names[TUTTI_BOOL + 1];
+extern const char *const exact_op_names[TUTTI_BXOR + 1];
+bool exact_reduces(enum exact_kind kind);
+bool exact_has_root(enum exact_kind kind);
+bool exact_is_uneven(enum exact_kind kind);
+/* The name under which tutti_explain and algorithms know it. */
+const char *exact_collective(enum exact_kind kind);
+bool exact_is_float(tutti_dtype dtype);
+bool exact_allows(tutti_op op, tutti_dtype dtype);
+/* "all_reduce float32 sum ring 17 1 0 5", and back; the second returns false if it is no case. */
+void exact_print(const struct exact_case *c, char *text, size_t bytes);
+bool exact_parse(const char *text, int size, struct exact_case *c);
+
+/* ---- values (exact_values.c) ------------------------------------------------------------------------------------ */
+
+/* The bits of element `index` of what `rank` gives. */
+uint64_t exact_input(const struct exact_case *c, int rank, uint64_t index);
+/* The bits of the reduction of element `index` over all ranks. */
+uint64_t exact_reduced(const struct exact_case *c, uint64_t index);
+/* Any bits, many of them NaN or infinite. */
+uint64_t exact_wild(const struct exact_case *c, int rank, uint64_t index);
+bool exact_is_nan(tutti_dtype dtype, uint64_t bits);
+void exact_store(tutti_dtype dtype, uint64_t bits, void *to);
+uint64_t exact_load(tutti_dtype dtype, const void *from);
+
+/* ---- layout (exact_layout.c) ------------------------------------------------------------------------------------ */
+
+/* A run of elements in a buffer. */
+struct exact_block {
+	size_t count, offset;
+	int from; /* whose input it holds; -1: a reduction */
+	uint64_t index; /* of its first element */
+};
+
+struct exact_side {
+	int n; /* blocks; 0: the buffer is not used */
+	size_t extent; /* elements */
+	struct exact_block block[EXACT_RANKS];
+};
+
+struct exact_layout {
+	struct exact_side send, recv;
+	bool send_holds_recv; /* in place: recv lies in send, at `place` elements; else send lies in recv */
+	bool may_be_in_place;
+	size_t place;
+	size_t send_counts[EXACT_RANKS], send_offsets[EXACT_RANKS]; /* arguments of the v-forms */
+	size_t recv_counts[EXACT_RANKS], recv_offsets[EXACT_RANKS];
+	bool packed; /* offsets are passed as NULL */
+};
+
+void exact_layout(const struct exact_case *c, int rank, struct exact_layout *layout);
+
+/* ---- running (exact_run.c) -------------------------------------------------------------------------------------- */
+
+enum exact_verdict {
+	EXACT_RIGHT,
+	EXACT_WRONG, /* why says what; the communicator still works */
+	EXACT_UNSUPPORTED, /* the forced algorithm cannot do it, says the library */
+	EXACT_BROKEN /* the communicator failed */
+};
+
+enum exact_verdict exact_run(tutti_comm *comm, const struct exact_case *c, char *why, size_t bytes);
+/* An all-reduce of any bits: the same on every rank, NaN where an input was. Dtype and op from the case. */
+enum exact_verdict exact_run_wild(tutti_comm *comm, const struct exact_case *c, char *why, size_t bytes);
+
+/* ---- campaigns (exact_campaign.c) ------------------------------------------------------------------------------- */
+
+struct exact_tally {
+	long run, wrong, unsupported;
+	void (*tell)(void *context, const struct exact_case *c, const char *why);
+	void (*doing)(void *context, const struct exact_case *c); /* may be NULL */
+	void *context;
+};
+
+/* Every kind, dtype, operator, algorithm and count; one case in `sample`. false: the communicator broke. */
+bool exact_matrix(tutti_comm *comm, uint64_t seed, int sample, struct exact_tally *tally);
+/* `n` cases by chance, counts up to `most` elements. */
+bool exact_random(tutti_comm *comm, uint64_t seed, long n, size_t most, struct exact_tally *tally);
+bool exact_one(tutti_comm *comm, const struct exact_case *c, struct exact_tally *tally);
+
+#endif /* TT_TESTS_EXACT_H */

@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# hosts.sh - runs a job on several hosts that are all this machine.
+#
+# A host is a set of namespaces: network (one card, eth0, on a switch that joins all hosts), mounts (a /dev/shm and
+# /proc of its own), host name, IPC and processes. Ranks of one host share memory; ranks of two hosts have nothing but
+# the network: no shared memory, no signals, no abstract sockets.
+#
+# Three levels: this script; the inside, process 1 of a private world where the switch lives; a host, process 1 of its
+# own. Each kills the one below when it dies, so that nothing is left however it ends.
+# shellcheck disable=SC2015
+set -u
+
+usage() {
+	cat <<'TEXT'
+usage: hosts.sh [options] [--] PROGRAM [ARGUMENT...]
+  -n HOSTS    how many hosts (2)
+  -g RANKS    ranks on each (1)
+  -r RATE     every card sends at most RATE, in tc's units: 1gbit, 200mbit
+  -t SECONDS  end everything after that, with status 124
+  -k H:S      kill host H after S seconds; its status does not count (may be repeated)
+  -c H:S      cut the cable of host H after S seconds (may be repeated)
+  -a          wait for all ranks when one fails, instead of ending the others
+  -l          begin each line of output with [host.rank]
+The ranks see TUTTI_RANK, TUTTI_SIZE, TUTTI_LOCAL_RANK, TUTTI_LOCAL_SIZE, TUTTI_ROOT, TUTTI_SECRET_FILE and
+HOSTS_HOST, the number of their host. Host H is called hostH and has the address 10.213.0.(H+1).
+Status: the first failing rank's, else 0; 77 if namespaces are not permitted here.
+TEXT
+}
+
+fail() {
+	echo "hosts.sh: $1" >&2
+	exit "${2:-2}"
+}
+
+# ---- this script -----------------------------------------------------------------------------------------------------
+
+outside() {
+	export HOSTS_N=2 HOSTS_G=1 HOSTS_RATE='' HOSTS_LIMIT='' HOSTS_KILL='' HOSTS_CUT='' HOSTS_ALL='' HOSTS_LABEL=''
+	local option inside as_root=()
+
+	while getopts n:g:r:t:k:c:alh option; do
+		case $option in
+		n) HOSTS_N=$OPTARG ;;
+		g) HOSTS_G=$OPTARG ;;
+		r) HOSTS_RATE=$OPTARG ;;
+		t) HOSTS_LIMIT=$OPTARG ;;
+		k) HOSTS_KILL+=" $OPTARG" ;;
+		c) HOSTS_CUT+=" $OPTARG" ;;
+		a) HOSTS_ALL=1 ;;
+		l) HOSTS_LABEL=1 ;;
+		h) usage && exit 0 ;;
+		*) usage >&2 && exit 2 ;;
+		esac
+	done
+	shift $((OPTIND - 1))
+	[ $# -gt 0 ] || { usage >&2 && exit 2; }
+	[[ $HOSTS_N =~ ^[0-9]+$ && $HOSTS_G =~ ^[0-9]+$ ]] && ((HOSTS_N >= 1 && HOSTS_N <= 200 && HOSTS_G >= 1)) ||
+		fail "-n takes 1 to 200 hosts, -g at least one rank"
+	for option in unshare setpriv ip tc; do
+		command -v $option >/dev/null || fail "skipped: $option is not installed" 77
+	done
+	[ "$(id -u)" = 0 ] || as_root=(unshare --map-root-user --)
+	"${as_root[@]}" unshare --mount --net --uts --ipc --pid --fork --mount-proc true 2>/dev/null ||
+		fail "skipped: namespaces are not permitted here" 77
+
+	HOSTS_SECRET=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+	export HOSTS_SECRET
+	"${as_root[@]}" setpriv --pdeathsig KILL unshare --mount --net --pid --fork --kill-child=KILL --mount-proc \
+		bash "$0" --inside "$@" <&0 &
+	inside=$!
+	trap 'kill -KILL $inside 2>/dev/null; exit 130' INT
+	trap 'kill -KILL $inside 2>/dev/null; exit 143' TERM HUP
+	wait $inside
+}
+
+# ---- the inside ------------------------------------------------------------------------------------------------------
+
+shape() { # CARD
+	[ -z "$HOSTS_RATE" ] || tc qdisc add dev "$1" root tbf rate "$HOSTS_RATE" burst 256kb latency 50ms ||
+		fail "cannot shape $1 to $HOSTS_RATE"
+}
+
+# A host tells over $2 that its namespaces are there, and waits on $3 for its card.
+start_host() { # HOST TOLD GO PROGRAM...
+	local host=$1 told=$2 go=$3
+	shift 3
+	unshare --net --mount --uts --ipc --pid --fork --kill-child=KILL --mount-proc \
+		bash "$0" --host "$host" "$told" "$go" "$@" <&0 &
+	pid_of[host]=$!
+}
+
+plug_in() { # HOST
+	ip link add "port$1" type veth peer name eth0 netns "${pid_of[$1]}" &&
+		ip link set "port$1" master switch up || fail "no card for host $1"
+	shape "port$1"
+}
+
+later() { # H:S... COMMAND: runs it with H after S seconds
+	local when=$1 host
+	shift
+	for host in $when; do
+		(sleep "${host#*:}" && "$@" "${host%%:*}") &
+	done
+}
+
+cut_host() { ip link set "port$1" down; }
+kill_host() { kill -KILL "${pid_of[$1]}"; }
+
+inside() {
+	local work=/dev/shm host status first=0 who
+	declare -a pid_of=()
+
+	trap 'echo "hosts.sh: $HOSTS_LIMIT s have passed" >&2; exit 124' USR1
+	mount -t tmpfs -o mode=755 inside $work && mkfifo $work/told || fail "no memory file system of its own"
+	ip link add switch type bridge stp_state 0 && ip link set switch up || fail "no switch (bridge)"
+	exec {told}<>$work/told
+	for ((host = 0; host < HOSTS_N; host++)); do
+		mkfifo "$work/go.$host"
+		start_host "$host" $work/told "$work/go.$host" "$@"
+	done
+	for ((host = 0; host < HOSTS_N; host++)); do
+		read -r -t 30 -u "$told" _ || fail "a host did not start"
+	done
+	for ((host = 0; host < HOSTS_N; host++)); do
+		plug_in "$host"
+	done
+	for ((host = 0; host < HOSTS_N; host++)); do
+		echo go >"$work/go.$host"
+	done
+	[ -z "$HOSTS_LIMIT" ] || (sleep "$HOSTS_LIMIT" && kill -USR1 1) &
+	later "$HOSTS_KILL" kill_host
+	later "$HOSTS_CUT" cut_host
+
+	while [ ${#pid_of[@]} -gt 0 ]; do
+		wait -n -p who "${pid_of[@]}"
+		status=$?
+		for host in "${!pid_of[@]}"; do
+			[ "${pid_of[host]}" = "${who-}" ] && unset "pid_of[host]" && break
+		done
+		[[ " $HOSTS_KILL" == *" $host:"* ]] && continue
+		[ $status = 0 ] || [ $first != 0 ] || first=$status
+		[ $status = 0 ] || [ -n "$HOSTS_ALL" ] || break
+	done
+	exit $first
+}
+
+# ---- a host ------------------------------------------------------------------------------------------------------------
+
+run_rank() { # PROGRAM...
+	if [ -n "$HOSTS_LABEL" ]; then
+		set -o pipefail
+		"$@" 2>&1 | sed -u "s/^/[$HOSTS_HOST.$TUTTI_RANK] /"
+	else
+		exec "$@"
+	fi
+}
+
+host() { # HOST TOLD GO PROGRAM...
+	local status first=0 rank who
+	declare -a ranks=()
+	export HOSTS_HOST=$1 TUTTI_SIZE=$((HOSTS_N * HOSTS_G)) TUTTI_LOCAL_SIZE=$HOSTS_G TUTTI_ROOT=10.213.0.1:29400
+	local told=$2 go=$3
+	shift 3
+
+	echo "$HOSTS_HOST" >"$told"
+	read -r _ <"$go"
+	mount -t tmpfs -o mode=1777 host /dev/shm || fail "no /dev/shm for host $HOSTS_HOST"
+	mount -t sysfs host /sys 2>/dev/null # its own cards; may be refused
+	hostname "host$HOSTS_HOST"
+	ip link set lo up && ip addr add "10.213.0.$((HOSTS_HOST + 1))/24" dev eth0 && ip link set eth0 up ||
+		fail "no network on host $HOSTS_HOST"
+	shape eth0
+	export TUTTI_SECRET_FILE=/dev/shm/.secret
+	(umask 077 && echo "$HOSTS_SECRET" >$TUTTI_SECRET_FILE)
+
+	for ((rank = 0; rank < HOSTS_G; rank++)); do
+		TUTTI_LOCAL_RANK=$rank TUTTI_RANK=$((HOSTS_HOST * HOSTS_G + rank)) run_rank "$@" <&0 &
+		ranks[rank]=$!
+	done
+	while [ ${#ranks[@]} -gt 0 ]; do
+		wait -n -p who "${ranks[@]}"
+		status=$?
+		for rank in "${!ranks[@]}"; do
+			[ "${ranks[rank]}" = "${who-}" ] && unset "ranks[rank]" && break
+		done
+		[ $status = 0 ] && continue
+		echo "hosts.sh: rank $((HOSTS_HOST * HOSTS_G + rank)) on host $HOSTS_HOST ended with status $status" >&2
+		[ $first != 0 ] || first=$status
+		[ -n "$HOSTS_ALL" ] || break
+	done
+	exit $first
+}
+
+case ${1-} in
+--inside) shift && inside "$@" ;;
+--host) shift && host "$@" ;;
+*) outside "$@" ;;
+esac
