@@ -78,6 +78,8 @@ static const struct good good[] = {
 	TT_LAUNCHER_PMIX, 3, 0, -1, -1, "pmix/prte.1", "", 0, false, false, true},
     {"srun --mpi=pmix", {SLURM_STEP, "PMIX_NAMESPACE=slurm.pmix.77.0", "PMIX_RANK=5", "PMIX_SERVER_URI3=x"},
 	TT_LAUNCHER_PMIX, 5, 6, 1, 2, "pmix/slurm.pmix.77.0", "n2", 0, false, false, true},
+    {"prterun in a step", {SLURM_STEP, "PMIX_NAMESPACE=prte.1", "PMIX_RANK=8", "PMIX_SERVER_URI3=x"},
+	TT_LAUNCHER_PMIX, 8, 0, -1, -1, "pmix/prte.1", "", 0, false, false, true},
     {"mpiexec.hydra", {HYDRA}, TT_LAUNCHER_PMI, 2, 3, 2, 3, "pmi/", "", 0, false, false, false},
     {"hydra by port", {"PMI_RANK=2", "PMI_SIZE=3", "PMI_PORT=head:5555", "PMI_ID=2"}, TT_LAUNCHER_PMI, 2, 3, -1, -1,
 	"pmi/", "", 0, false, false, false},
