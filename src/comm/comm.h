@@ -50,6 +50,8 @@ struct tutti_comm {
 	struct tt_ports ports;
 	struct tt_segment *segment; /* a share of the world's, NULL if alone on the node */
 	uint64_t shared_offset; /* of the node's piece for the local transport; goes with the segment */
+	struct tt_node_stage *stage; /* NULL if alone on the node */
+	uint64_t stage_offset;
 	struct tt_executor *executor;
 	struct tt_plan_cache *plans;
 	struct tt_select_facts facts;

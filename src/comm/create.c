@@ -36,7 +36,7 @@ struct facts_card {
 
 struct address_card {
 	int32_t status;
-	uint64_t shared_offset;
+	uint64_t shared_offset, stage_offset;
 	uint16_t bytes[TT_PORTS_TRANSPORTS];
 	char message[256];
 	unsigned char address[TT_PORTS_TRANSPORTS][TUTTI_ADDRESS_BYTES];
@@ -202,6 +202,22 @@ take_shared(tutti_comm *comm, const tutti_transport *transport, const tutti_envi
 	return TUTTI_OK;
 }
 
+static size_t
+stage_need(const tutti_comm *comm)
+{
+	return tt_node_stage_need(comm->node_size, (size_t)comm->facts.staging_bytes);
+}
+
+static tutti_status
+open_stage(tutti_comm *comm, const tutti_environment *env)
+{
+	if (comm->node_size == 1)
+		return TUTTI_OK;
+	TT_TRY(tt_node_stage_create(tt_segment_at(comm->segment, comm->stage_offset), comm->node_size,
+	    comm->node_rank, env->local_ranks, (size_t)comm->facts.staging_bytes, &comm->stage));
+	return tt_executor_use_stage(comm->executor, comm->stage);
+}
+
 /* Does the set of transports reach every rank? The first port that does, in order of preference. */
 static tutti_status
 port_for(const tutti_comm *comm, int peer, int *port)
@@ -278,8 +294,11 @@ join_up(tutti_comm *comm, uint32_t set, int64_t deadline_ns)
 	for (size_t i = 0; i < TT_COUNT_OF(known_transports) && status == TUTTI_OK; i++)
 		if ((set & (1u << i)) != 0)
 			status = take_shared(comm, known_transports[i](), &env);
+	if (status == TUTTI_OK && comm->node_size > 1 && comm->node_rank == 0)
+		status = tt_segment_take(comm->segment, stage_need(comm), &comm->stage_offset);
 	note_failure(status, &mine->status, mine->message, sizeof(mine->message));
 	mine->shared_offset = comm->shared_offset;
+	mine->stage_offset = comm->stage_offset;
 	status = agree(comm, mine, offsetof(struct address_card, address), offsetof(struct address_card, message),
 	    deadline_ns, &all);
 	if (status == TUTTI_OK) {
@@ -287,9 +306,14 @@ join_up(tutti_comm *comm, uint32_t set, int64_t deadline_ns)
 			const char *card = (const char *)all + (size_t)r * offsetof(struct address_card, address);
 
 			memcpy(&offsets[r], card + offsetof(struct address_card, shared_offset), sizeof(uint64_t));
+			if (r == env.local_ranks[0])
+				memcpy(&comm->stage_offset, card + offsetof(struct address_card, stage_offset),
+				    sizeof(uint64_t));
 		}
 		tt_free(all);
-		status = open_transports(comm, set, offsets, mine, port_of);
+		status = open_stage(comm, &env);
+		if (status == TUTTI_OK)
+			status = open_transports(comm, set, offsets, mine, port_of);
 		note_failure(status, &mine->status, mine->message, sizeof(mine->message));
 		status = agree(comm, mine, sizeof(*mine), offsetof(struct address_card, message), deadline_ns, &all);
 	}
@@ -450,6 +474,7 @@ dismantle(tutti_comm *comm)
 	tt_ports_fini(&comm->ports);
 	tt_segment_close(comm->segment);
 	tt_executor_destroy(comm->executor);
+	tt_node_stage_destroy(comm->stage);
 	let_go_requests(comm);
 	if (comm->plans != NULL)
 		tt_plan_cache_destroy(comm->plans);

@@ -49,6 +49,9 @@ struct tt_executor {
 	int resting; /* lanes of the window that have no slice left */
 	struct lane lanes[TT_EXECUTOR_LANES];
 	uint32_t slots_room, pieces_room, operands_room; /* of each lane */
+	struct tt_node_stage *stage; /* NULL: this rank shares no memory */
+	struct iovec *stage_pieces; /* one for each member, and two of room */
+	bool stage_busy;
 	size_t scratch_room;
 	bool uses_scratch; /* this run's plan does */
 };
@@ -62,6 +65,18 @@ tt_executor_create(struct tt_ports *ports, size_t staging_bytes, struct tt_execu
 	*executor = memory;
 	(*executor)->ports = ports;
 	(*executor)->staging_bytes = staging_bytes;
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_executor_use_stage(struct tt_executor *x, struct tt_node_stage *stage)
+{
+	void *memory;
+
+	TT_TRY(
+	    tt_alloc((size_t)tt_node_stage_members(stage) + 2, sizeof(struct iovec), "node stage pieces", &memory));
+	x->stage = stage;
+	x->stage_pieces = memory;
 	return TUTTI_OK;
 }
 
@@ -86,6 +101,7 @@ tt_executor_destroy(struct tt_executor *executor)
 		lane_free(&executor->lanes[i]);
 		tt_free(executor->lanes[i].scratch.base);
 	}
+	tt_free(executor->stage_pieces);
 	tt_free(executor);
 }
 
@@ -315,9 +331,77 @@ look_for_faults(struct tt_executor *x, const struct lane *lane)
 	return TUTTI_IN_PROGRESS;
 }
 
+/* ---- the node stage ----------------------------------------------------------------------------------------- */
+
+/* The one piece of memory that a span without rows is. */
+static struct iovec
+one_piece(const struct tt_executor *x, const struct lane *lane, const struct tt_span *span)
+{
+	struct iovec *room = x->stage_pieces + tt_node_stage_members(x->stage);
+	size_t bytes;
+
+	if (tt_operand_pieces(&x->run.operands, &lane->scratch, span, lane->slice, room, &bytes) == 0)
+		return (struct iovec){NULL, 0};
+	return room[0];
+}
+
+static void
+member_pieces(struct tt_executor *x, const struct lane *lane, const struct tt_span *span)
+{
+	const int members = tt_node_stage_members(x->stage);
+
+	for (int j = 0; j < members; j++) {
+		const struct tt_span piece = tt_span_member(*span, j, members);
+
+		x->stage_pieces[j] = one_piece(x, lane, &piece);
+	}
+}
+
+static void
+start_stage(struct tt_executor *x, const struct lane *lane, const struct tt_step *step)
+{
+	struct tt_node_job job = {
+	    .kind = (enum tt_step_kind)step->kind, .mark = x->run.mark, .pieces = x->stage_pieces};
+	struct iovec dst = {NULL, 0}, src = {NULL, 0};
+
+	if (step->kind != TT_NODE_BARRIER && step->kind != TT_NODE_ALL_GATHER)
+		dst = one_piece(x, lane, step_span(x, step, 0));
+	if (step->kind != TT_NODE_BARRIER && step->kind != TT_NODE_REDUCE_SCATTER)
+		src = one_piece(x, lane, step_span(x, step, 1));
+	job.dst = dst.iov_base;
+	job.src = src.iov_base;
+	job.bytes = step->kind == TT_NODE_ALL_GATHER ? src.iov_len : dst.iov_len;
+	if (step->kind == TT_NODE_REDUCE_SCATTER)
+		member_pieces(x, lane, step_span(x, step, 1));
+	else if (step->kind == TT_NODE_ALL_GATHER)
+		member_pieces(x, lane, step_span(x, step, 0));
+	else if (step->kind == TT_NODE_BROADCAST)
+		job.root = tt_node_stage_member(x->stage, step->peer);
+	job.how = arithmetic(x, step);
+	tt_node_stage_start(x->stage, &job);
+	x->stage_busy = true;
+}
+
+static tutti_status
+stage_step(struct tt_executor *x, const struct lane *lane, const struct tt_step *step, int *moved)
+{
+	const void *mark;
+	tutti_status status;
+
+	if (!x->stage_busy)
+		start_stage(x, lane, step);
+	status = tt_node_stage_advance(x->stage, moved, &x->fault.peer, &mark);
+	if (status == TUTTI_ERR_MISMATCH) {
+		memcpy(x->fault.peer_mark, mark, TUTTI_MARK_BYTES);
+		x->fault.status = status;
+	}
+	x->stage_busy = status == TUTTI_IN_PROGRESS;
+	return status;
+}
+
 /* One step. TUTTI_OK: go on with the next. */
 static tutti_status
-run_step(struct tt_executor *x, struct lane *lane, int lane_index, const struct tt_step *step)
+run_step(struct tt_executor *x, struct lane *lane, int lane_index, const struct tt_step *step, int *moved)
 {
 	tutti_status status;
 
@@ -338,8 +422,7 @@ run_step(struct tt_executor *x, struct lane *lane, int lane_index, const struct 
 			lane->nposted++;
 		return status;
 	default:
-		x->fault = (struct tt_run_fault){.status = TUTTI_ERR_INTERNAL, .peer = -1};
-		return TUTTI_ERR_INTERNAL;
+		return stage_step(x, lane, step, moved);
 	}
 }
 
@@ -351,7 +434,7 @@ lane_advance(struct tt_executor *x, int index, int *moved)
 
 	while (lane->slice < x->run.operands.slices) {
 		while (lane->pc < plan->nsteps) {
-			const tutti_status status = run_step(x, lane, index, &plan->steps[lane->pc]);
+			const tutti_status status = run_step(x, lane, index, &plan->steps[lane->pc], moved);
 
 			if (status == TUTTI_IN_PROGRESS)
 				return look_for_faults(x, lane);

@@ -8,6 +8,7 @@
 #ifndef TT_ENGINE_EXECUTOR_H
 #define TT_ENGINE_EXECUTOR_H
 
+#include "engine/node_stage.h"
 #include "engine/operands.h"
 #include "engine/ports.h"
 #include "kernels/kernels.h"
@@ -39,6 +40,9 @@ struct tt_executor;
 
 /* staging_bytes: bound of the scratch memory of all lanes together. */
 tutti_status tt_executor_create(struct tt_ports *ports, size_t staging_bytes, struct tt_executor **executor);
+/* Plans with steps of the node stage need one; it outlives the executor. Such plans run with a window of 1, so that
+ * their steps come in the same order on every rank. */
+tutti_status tt_executor_use_stage(struct tt_executor *executor, struct tt_node_stage *stage);
 void tt_executor_destroy(struct tt_executor *executor);
 
 /* The fewest slices with which the plan's scratch memory stays within the bound; the same on every rank. */

@@ -10,6 +10,22 @@
 #include "base/memory.h"
 #include "plan/plan.h"
 
+struct tt_span
+tt_span_member(struct tt_span span, int j, int n)
+{
+	if (span.rows == n && n > 1) {
+		span.row += j;
+		span.like += span.along_rows || span.buffer != TT_TMP ? j : 0;
+		if (span.buffer == TT_TMP && !span.along_rows)
+			span.part += j * span.parts;
+		span.rows = 1;
+		return span;
+	}
+	span.parts /= n;
+	span.part = (span.part + j * span.parts) % span.of;
+	return span;
+}
+
 struct node {
 	int *ranks; /* members, in rank order */
 	int n, me;
@@ -41,23 +57,6 @@ reduces_in_node(const struct tt_plan *plan)
 		if (plan->steps[i].kind == TT_NODE_ALL_REDUCE || plan->steps[i].kind == TT_NODE_REDUCE_SCATTER)
 			return true;
 	return false;
-}
-
-/* Member j's piece of a span that has a part or a row for each of n members. */
-static struct tt_span
-piece_of(struct tt_span span, int j, int n)
-{
-	if (span.rows == n && n > 1) {
-		span.row += j;
-		span.like += span.along_rows || span.buffer != TT_TMP ? j : 0;
-		if (span.buffer == TT_TMP && !span.along_rows)
-			span.part += j * span.parts;
-		span.rows = 1;
-		return span;
-	}
-	span.parts /= n;
-	span.part = (span.part + j * span.parts) % span.of;
-	return span;
 }
 
 static bool
@@ -104,12 +103,12 @@ expand_sum(struct tt_plan *plan, const struct tt_shape *shape, const struct node
     struct tt_span src, bool split, unsigned flags)
 {
 	const int n = node->n, me = node->me;
-	const struct tt_span mine = split ? piece_of(src, me, n) : src;
+	const struct tt_span mine = split ? tt_span_member(src, me, n) : src;
 
 	for (int k = 1; k < n; k++) {
 		const int to = (me + k) % n, by = (me + n - k) % n;
 
-		tt_plan_send(plan, node->ranks[to], split ? piece_of(src, to, n) : src);
+		tt_plan_send(plan, node->ranks[to], split ? tt_span_member(src, to, n) : src);
 		tt_plan_recv(plan, node->ranks[by], slot_like(shape, node->slot + (by < me ? by : by - 1), &mine));
 	}
 	tt_plan_wait(plan);
@@ -129,13 +128,13 @@ expand_gather(struct tt_plan *plan, const struct tt_shape *shape, const struct n
     struct tt_span src)
 {
 	const int n = node->n, me = node->me;
-	const struct tt_span mine = piece_of(dst, me, n);
+	const struct tt_span mine = tt_span_member(dst, me, n);
 
 	for (int k = 1; k < n; k++) {
 		const int to = (me + k) % n, by = (me + n - k) % n;
 
 		tt_plan_send(plan, node->ranks[to], src);
-		tt_plan_recv(plan, node->ranks[by], piece_of(dst, by, n));
+		tt_plan_recv(plan, node->ranks[by], tt_span_member(dst, by, n));
 	}
 	tt_plan_wait(plan);
 	if (!same_memory(shape, &mine, &src))

@@ -147,6 +147,9 @@ struct tt_span tt_span_rows(enum tt_buffer buffer, int row, int rows);
 struct tt_span tt_span_slot(int slot, int like, int part, int parts, int of);
 struct tt_span tt_span_token(void);
 
+/* Member j's piece of a node-stage span that has a row, or a run of parts, for each of n members. */
+struct tt_span tt_span_member(struct tt_span span, int j, int n);
+
 /* Part `k` of `of` of n elements: [*begin, *begin + *len), the first n % of parts one longer. */
 static inline void
 tt_part(size_t n, size_t of, size_t k, size_t *begin, size_t *len)

@@ -27,6 +27,7 @@ tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes, cons
 	    .cores = 1,
 	    .staging_bytes = 4 << 20,
 	    .lanes = 1,
+	    .meet_s = 0.12e-6,
 	    .same_node = {.alpha_s = 0.4e-6, .over_s = 0.15e-6, .beta_s = 1 / 12e9},
 	    .between_nodes = {.alpha_s = 12e-6, .over_s = 3e-6, .beta_s = 1 / 2.5e9},
 	    .reduce_s_per_byte = 1 / 30e9,
@@ -66,12 +67,13 @@ needs_one_rounding(const struct tt_select_facts *facts, const struct tt_select_c
 static const char *
 why_not(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_algorithm *algorithm)
 {
+	static const int any_node; /* that there is a map is all that is asked */
 	const struct tt_shape shape = {
-	    .collective = call->collective, .nranks = facts->nranks, .nnodes = facts->nnodes, .node_of = NULL};
+	    .collective = call->collective, .nranks = facts->nranks, .nnodes = facts->nnodes, .node_of = &any_node};
 	const char *why = NULL;
 
-	if ((algorithm->flags & TT_ALG_NODE) != 0)
-		return "the node stage is not part of this build";
+	if ((algorithm->flags & TT_ALG_NODE) != 0 && facts->least_per_node < 2)
+		return "it needs at least two ranks that share memory on every node";
 	if (!tt_algorithm_serves(algorithm, &shape, &why))
 		return why;
 	if (call->uneven && (algorithm->flags & TT_ALG_UNEVEN) == 0)
@@ -92,8 +94,11 @@ price(const struct tt_select_facts *facts, const struct tt_select_call *call, st
 	const double crowd = (double)facts->most_per_node / (facts->cores > 0 ? facts->cores : 1);
 	const double turn = crowd > 1 ? crowd * SWITCH_S : 0;
 	const double share = crowd > 1 ? crowd : 1;
+	double alpha = link->alpha_s;
 
-	candidate->latency_s = cost.messages * (link->alpha_s + turn) + cost.overheads * link->over_s * share;
+	if ((candidate->algorithm->flags & TT_ALG_ONE_NODE) != 0 && (candidate->algorithm->flags & TT_ALG_NODE) != 0)
+		alpha = facts->meet_s;
+	candidate->latency_s = cost.messages * (alpha + turn) + cost.overheads * link->over_s * share;
 	candidate->wire_s = cost.bytes * n * link->beta_s * share;
 	candidate->reduce_s = cost.reduced * n * facts->reduce_s_per_byte * share;
 	candidate->copy_s = cost.copied * n * facts->copy_s_per_byte * share;
@@ -131,6 +136,8 @@ cut(const struct tt_select_facts *facts, const struct tt_select_call *call, stru
 	if (posted >= 1 && cost.bytes > 0)
 		message = cost.bytes * (double)call->bytes / posted;
 	slices = message / CHUNK_BYTES;
+	if ((choice->algorithm->flags & TT_ALG_NODE) != 0)
+		return; /* the stage has chunks of its own, and its steps must come in one order: one slice at a time */
 	choice->slices = slices < 1 ? 1 : slices > 1e6 ? 1000000 : (int)slices;
 	choice->window = choice->slices < facts->lanes ? choice->slices : facts->lanes;
 	if (choice->window < 1)

@@ -25,6 +25,7 @@ struct tt_select_facts {
 	int64_t staging_bytes; /* scratch memory per rank */
 	int32_t reproducible;
 	int32_t lanes;
+	double meet_s; /* what one such meeting costs */
 	struct tt_link_cost same_node, between_nodes;
 	double reduce_s_per_byte, copy_s_per_byte;
 	char rules[512]; /* TUTTI_ALGORITHM of rank 0, checked */

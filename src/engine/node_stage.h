@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * node_stage.h - collectives between the ranks of a node, by hand, in shared memory: what the superinstructions of
+ * the plan language run on. They equal their reference expansion (tt_plan_expand) bit for bit.
+ *
+ * Each member has two control lines, used in turn, a counter of finished ticks, and a staging area of two slots. Time is
+ * counted in ticks that only grow: an operation takes one tick for each chunk. See node_stage.c for the protocol.
+ * One thread at a time; never blocks.
+ */
+#ifndef TT_ENGINE_NODE_STAGE_H
+#define TT_ENGINE_NODE_STAGE_H
+
+#include <tutti/transport.h>
+
+#include "engine/combine.h"
+#include "plan/plan.h"
+
+struct tt_node_stage;
+
+/* What one superinstruction is to do, in memory. */
+struct tt_node_job {
+	enum tt_step_kind kind;
+	int root; /* member, of a broadcast */
+	unsigned char *dst; /* all_reduce, reduce_scatter, broadcast: `bytes` of them */
+	const unsigned char *src; /* all_reduce, all_gather, broadcast (the root's) */
+	size_t bytes;
+	const struct iovec *pieces; /* reduce_scatter: src of each member; all_gather: dst of each; lent */
+	struct tt_arithmetic how;
+	const void *mark; /* TUTTI_MARK_BYTES, lent */
+};
+
+/* Bytes of zeroed memory that `members` ranks must share. staging_bytes: of each member, a bound. */
+size_t tt_node_stage_need(int members, size_t staging_bytes);
+/* ranks[i]: rank of member i (copied). `shared` outlives the stage and is as large as need() says. */
+tutti_status tt_node_stage_create(
+    void *shared, int members, int me, const int *ranks, size_t staging_bytes, struct tt_node_stage **stage);
+void tt_node_stage_destroy(struct tt_node_stage *stage);
+
+int tt_node_stage_members(const struct tt_node_stage *stage);
+/* The member number of a rank; -1: it is not one. */
+int tt_node_stage_member(const struct tt_node_stage *stage, int rank);
+
+/* The job is copied, but for what it lends. One at a time, in the same order on all members. */
+void tt_node_stage_start(struct tt_node_stage *stage, const struct tt_node_job *job);
+/* TUTTI_IN_PROGRESS, TUTTI_OK, or TUTTI_ERR_MISMATCH: *rank said *mark instead. `moved` counts what happened. */
+tutti_status tt_node_stage_advance(struct tt_node_stage *stage, int *moved, int *rank, const void **mark);
+
+#endif /* TT_ENGINE_NODE_STAGE_H */
