@@ -10,8 +10,7 @@
  *     barrier                              barrier
  *     look again: news? then do not sleep  asleep? then take it (exchange 0) and send a datagram
  *
- * One of the two sees the other. Wakers publish all the time and sleepers seldom sleep, so where the kernel offers
- * it (membarrier) the sleeper pays for both barriers and the waker's is free.
+ * One of the two sees the other. Exchanging makes the first waker the only one that pays for a system call.
  *
  * Knows no rings and no links.
  */

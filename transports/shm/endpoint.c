@@ -151,6 +151,15 @@ lane_failed(struct tt_shm_lane *lane, tutti_status status)
 	}
 }
 
+static void
+tell_news(struct tt_shm_lane *lane)
+{
+	if (!lane->news)
+		return;
+	lane->news = false;
+	ring_peer(lane->link);
+}
+
 /* Moves what it can of a lane; returns how many transfers moved or ended. */
 static int
 move_lane(struct tt_shm_lane *lane)
@@ -169,10 +178,7 @@ move_lane(struct tt_shm_lane *lane)
 			end_first(lane, TUTTI_OK);
 		moved += status != TUTTI_IN_PROGRESS || lane->position != before;
 	}
-	if (lane->news) {
-		lane->news = false;
-		ring_peer(lane->link);
-	}
+	tell_news(lane);
 	return moved;
 }
 
@@ -455,15 +461,27 @@ shm_connect(tutti_endpoint *endpoint, int peer, const void *address, size_t byte
 static tutti_status
 post(tutti_link *link, struct tt_shm_lane *lane, tutti_transfer *transfer)
 {
+	tutti_status status;
+
 	/* A ring takes messages for a peer that will not read them; then it is better said now. */
 	if (lane->sends)
 		check_peer(lane);
 	if (TT_UNLIKELY(link->status != TUTTI_OK))
 		return link->status;
 	transfer->status = TUTTI_IN_PROGRESS;
-	append(lane, transfer);
-	if (transfer == lane->first)
-		move_lane(lane);
+	if (lane->first != NULL) {
+		append(lane, transfer);
+		return TUTTI_OK;
+	}
+	status = lane->sends ? tt_shm_lane_put(lane, transfer) : tt_shm_lane_get(lane, transfer);
+	if (TT_LIKELY(status == TUTTI_OK)) {
+		transfer->status = TUTTI_OK;
+	} else {
+		append(lane, transfer);
+		if (status != TUTTI_IN_PROGRESS)
+			lane_failed(lane, status);
+	}
+	tell_news(lane);
 	return TUTTI_OK;
 }
 

@@ -9,8 +9,12 @@
 #include "base/checked.h"
 #include "base/error.h"
 
-#define PIECE_MAX \
-	((size_t)16 << 10) /* of a streamed message: the receiver copies one while the sender copies the next */
+/* Pieces of a streamed message: the receiver copies one out while the sender copies the next one in. The first are
+ * small, so that it begins early; large ones cost less per byte. */
+#define PIECE_MIN ((size_t)4 << 10)
+#define PIECE_MAX ((size_t)16 << 10)
+/* A longer message gains more from that overlap than it loses by its pieces. */
+#define WHOLE_MAX ((size_t)4 << 10)
 
 void
 tt_shm_lane_init(struct tt_shm_lane *lane, struct tutti_link *link, uint32_t number, bool sends,
@@ -41,13 +45,16 @@ record_bytes(size_t bytes)
 static bool
 is_whole(const struct tt_shm_lane *lane, size_t bytes)
 {
-	return bytes <= lane->ring_bytes / 4 - TT_SHM_LINE;
+	return bytes <= tt_min_size(WHOLE_MAX, lane->ring_bytes / 4 - TT_SHM_LINE);
 }
 
+/* Bytes of the next piece of a message that was moved up to lane->done. */
 static size_t
-piece_bytes(const struct tt_shm_lane *lane, size_t left)
+piece_bytes(const struct tt_shm_lane *lane, size_t bytes)
 {
-	return tt_min_size(left, tt_min_size(PIECE_MAX, lane->ring_bytes / 4));
+	const size_t grown = tt_min_size(tt_max_size(lane->done, PIECE_MIN) & ~(size_t)(TT_SHM_LINE - 1), PIECE_MAX);
+
+	return tt_min_size(bytes - lane->done, tt_min_size(grown, lane->ring_bytes / 4));
 }
 
 /* ---- the transfer's side: parts ---- */
@@ -197,7 +204,7 @@ put_streamed(struct tt_shm_lane *lane, tutti_transfer *transfer)
 		lane->position += TT_SHM_LINE;
 	}
 	while (lane->done < transfer->bytes && lane->position < limit) {
-		const size_t piece = piece_bytes(lane, transfer->bytes - lane->done);
+		const size_t piece = piece_bytes(lane, transfer->bytes);
 		const size_t space = tt_round_up(piece, TT_SHM_LINE);
 
 		TT_TRY(room_for(lane, space + TT_SHM_LINE));
@@ -295,11 +302,11 @@ get_whole(struct tt_shm_lane *lane, struct tt_shm_message *header, tutti_transfe
 	return TUTTI_OK;
 }
 
-/* How much of a streamed message can be read now, at most one piece; 0 in *n with TUTTI_IN_PROGRESS. */
+/* How much of a streamed message of that many bytes can be read now, at most one piece; 0 in *n with TUTTI_IN_PROGRESS. */
 static tutti_status
-readable(struct tt_shm_lane *lane, size_t left, size_t *n)
+readable(struct tt_shm_lane *lane, size_t bytes, size_t *n)
 {
-	const size_t want = piece_bytes(lane, left);
+	const size_t want = piece_bytes(lane, bytes);
 
 	/* The tail stands still during whole messages, so it may be behind. */
 	if ((int64_t)(lane->seen - lane->position) < (int64_t)want)
@@ -321,7 +328,7 @@ get_streamed(struct tt_shm_lane *lane, tutti_transfer *transfer)
 	while (lane->done < transfer->bytes && lane->position < limit) {
 		size_t n;
 
-		TT_TRY(readable(lane, transfer->bytes - lane->done, &n));
+		TT_TRY(readable(lane, transfer->bytes, &n));
 		move(lane, transfer, lane->position, n);
 		receiver_moved(lane, tt_round_up(n, TT_SHM_LINE));
 	}
@@ -357,7 +364,7 @@ tt_shm_lane_unread(struct tt_shm_lane *lane)
 
 	if (!lane->begun)
 		return arrived(lane, &header) == TUTTI_OK;
-	return readable(lane, lane->first->bytes - lane->done, &n) == TUTTI_OK;
+	return readable(lane, lane->first->bytes, &n) == TUTTI_OK;
 }
 
 /* ---- both ---- */
@@ -377,11 +384,11 @@ tt_shm_lane_ready(struct tt_shm_lane *lane)
 	if (lane->sends && !lane->begun)
 		return room_for(lane, TT_SHM_LINE) != TUTTI_IN_PROGRESS;
 	if (lane->sends) {
-		const size_t piece = piece_bytes(lane, transfer->bytes - lane->done);
+		const size_t piece = piece_bytes(lane, transfer->bytes);
 
 		return room_for(lane, tt_round_up(piece, TT_SHM_LINE) + TT_SHM_LINE) != TUTTI_IN_PROGRESS;
 	}
 	if (!lane->begun)
 		return arrived(lane, &header) != TUTTI_IN_PROGRESS;
-	return readable(lane, transfer->bytes - lane->done, &n) != TUTTI_IN_PROGRESS;
+	return readable(lane, transfer->bytes, &n) != TUTTI_IN_PROGRESS;
 }

@@ -4,7 +4,7 @@
  *
  * One sender, one receiver. Two ways for a message, and both ends know which from its length:
  *
- *     whole     fits in a quarter of the ring: copied in, then published by one store, the stamp in its header. A
+ *     whole     a short one: copied in, then published by one store, the stamp in its header. A
  *               receiver waits on that very line, so that header and tiny payload cross in one transfer of a line.
  *     streamed  header first, then pieces, each published by the tail counter: the receiver empties the ring while
  *               the sender fills it, so that any length passes through any ring.
