@@ -101,6 +101,75 @@ tt_build_lane_direct(struct tt_plan *plan, const struct tt_lane *lane, enum tt_b
 	tt_plan_wait(plan);
 }
 
+/* Rank of survivor v when the first 2 * extra ranks were folded in pairs. */
+static int
+rank_of_survivor(int v, int extra)
+{
+	return v < extra ? 2 * v : v + extra;
+}
+
+/* One round: everything to the `radix` survivors whose numbers differ in one digit; lower ones are added first. */
+static void
+multiply(struct tt_plan *plan, int v, int extra, int mask, int radix, struct tt_span own, unsigned flags)
+{
+	const int digit = v / mask % radix;
+
+	for (int k = 1; k < radix; k++) {
+		const int to = tt_mod(digit + k, radix), by = tt_mod(digit - k, radix);
+
+		tt_plan_send(plan, rank_of_survivor(v + (to - digit) * mask, extra), own);
+		tt_plan_recv(
+		    plan, rank_of_survivor(v + (by - digit) * mask, extra), tt_slot(tt_slot_of(by, digit), 0));
+	}
+	tt_plan_wait(plan);
+	for (int d = 0; d < radix; d++) {
+		const struct tt_span src = d == digit ? own : tt_slot(tt_slot_of(d, digit), 0);
+
+		if (d == 0)
+			tt_plan_reduce(plan, tt_out(0), &src, 1, flags);
+		else
+			tt_plan_reduce_also(plan, src);
+	}
+}
+
+static void
+multiply_all(struct tt_plan *plan, int v, int survivors, int extra, int radix, bool folded)
+{
+	for (int mask = 1, digits; mask < survivors; mask *= digits) {
+		digits = mask * radix <= survivors ? radix : survivors / mask;
+		multiply(plan, v, extra, mask, digits, folded || mask > 1 ? tt_out(0) : tt_in(0),
+		    mask * digits == survivors ? TT_FINAL : 0);
+	}
+}
+
+void
+tt_build_recursive(struct tt_plan *plan, int radix)
+{
+	const int n = plan->shape.nranks, me = plan->shape.rank;
+	int survivors = 1;
+
+	while (2 * survivors <= n)
+		survivors *= 2;
+
+	const int extra = n - survivors;
+	const bool folded = me < 2 * extra;
+
+	tt_plan_tmp(plan, radix - 1, 1, 1);
+	if (folded && me % 2) {
+		tt_plan_send(plan, me - 1, tt_in(0));
+		tt_plan_wait(plan);
+		tt_plan_recv(plan, me - 1, tt_out(0));
+		return;
+	}
+	if (folded) {
+		tt_plan_recv_reduce(plan, me + 1, tt_out(0), tt_in(0), 0);
+		tt_plan_wait(plan);
+	}
+	multiply_all(plan, folded ? me / 2 : me - extra, survivors, extra, radix, folded);
+	if (folded)
+		tt_plan_send(plan, me + 1, tt_out(0));
+}
+
 static int
 node_of(const struct tt_shape *shape, int rank)
 {
@@ -116,17 +185,20 @@ tt_build_groups(struct tt_plan *plan, const struct tt_shape *shape, struct tt_gr
 
 	if (plan->error != TUTTI_OK)
 		return false;
-	plan->error = tt_alloc(2 * (size_t)n + 2 * (size_t)nnodes, sizeof(int), "groups of ranks", &memory);
+	plan->error = tt_alloc((size_t)n + 3 * (size_t)nnodes, sizeof(int), "groups of ranks", &memory);
 	if (plan->error != TUTTI_OK)
 		return false;
 	*groups = (struct tt_groups){.within = memory, .nnodes = nnodes, .node = node, .lanes = n, .even = true};
 	groups->across = groups->within + n;
-	seen = groups->across + nnodes;
+	groups->first = groups->across + nnodes;
+	seen = groups->first + nnodes;
 	for (int r = 0; r < n; r++) {
 		if (r == shape->rank)
 			groups->local = seen[node];
 		if (node_of(shape, r) == node)
 			groups->within[groups->members++] = r;
+		if (seen[node_of(shape, r)] == 0)
+			groups->first[node_of(shape, r)] = r;
 		seen[node_of(shape, r)]++;
 	}
 	for (int i = 0; i < nnodes; i++) {

@@ -27,6 +27,13 @@ tt_log2_up(int n)
 	return rounds;
 }
 
+/* The k-th skip of the circulant graph of n ranks: n halved k times, rounded up; 1 for k = tt_log2_up(n). */
+static inline int
+tt_skip(int n, int k)
+{
+	return ((n - 1) >> k) + 1;
+}
+
 /* A whole row; a whole slot that is like row `like`. */
 static inline struct tt_span
 tt_in(int row)
@@ -67,6 +74,10 @@ void tt_build_reduce_all(struct tt_plan *plan, struct tt_span dst, struct tt_spa
 bool tt_build_everyone(struct tt_plan *plan, int **ranks);
 void tt_build_drop(int *ranks);
 
+/* All-reduce by exchanging everything in groups of `radix` (a power of two), then in groups of groups: see
+ * all_reduce_recursive_doubling.c. The plan has no steps yet and more than one rank. */
+void tt_build_recursive(struct tt_plan *plan, int radix);
+
 /* A group of ranks that share a row: the parts first, first+1, ... first+n-1 of `of` are dealt to its n members. */
 struct tt_lane {
 	const int *ranks; /* in rank order */
@@ -84,6 +95,7 @@ struct tt_groups {
 	int *within; /* the ranks of this node, in order */
 	int *
 	    across; /* the ranks of all nodes with this rank's place in theirs, by node; meaningful if local < lanes */
+	int *first; /* the first rank of each node */
 	int members, local; /* ranks of this node; this rank's place among them */
 	int nnodes, node;
 	int lanes; /* ranks of the smallest node */
