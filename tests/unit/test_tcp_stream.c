@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_tcp_stream.c - two streams talking to each other through memory: at every split of their bytes, in every
+ * order of posting, and with a peer that lies.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tcp/stream.h"
+
+#define LANES 3
+#define SCRATCH 1000 /* small, so that folds come in many pieces */
+
+static uint64_t
+next_random(uint64_t *state)
+{
+	*state += UINT64_C(0x9e3779b97f4a7c15);
+	return (*state ^ *state >> 31) * UINT64_C(0xbf58476d1ce4e5b9) ^ *state >> 27;
+}
+
+static size_t
+below(uint64_t *state, size_t n)
+{
+	return (size_t)(next_random(state) % n);
+}
+
+/* ---- a message in its own memory, with guards around each part ---- */
+
+struct message {
+	tutti_transfer transfer;
+	unsigned char *bytes;
+	struct iovec parts[4];
+	unsigned char mark[TUTTI_MARK_BYTES];
+	size_t folded;
+	bool fold_wrong;
+};
+
+static unsigned char
+content(uint64_t key, size_t i)
+{
+	return (unsigned char)((key * 131 + i * 7 + (i >> 8) * 3) & 0xff);
+}
+
+static void
+make_message(struct message *m, uint32_t lane, uint64_t number, size_t bytes, bool sends, uint64_t *random)
+{
+	size_t done = 0;
+
+	memset(m, 0, sizeof(*m));
+	m->bytes = malloc(bytes + 1);
+	memset(m->bytes, 0xEE, bytes + 1);
+	for (size_t i = 0; sends && i < bytes; i++)
+		m->bytes[i] = content(lane * 1000 + number, i);
+	for (int i = 0; i < 4; i++) {
+		const size_t n = i == 3 ? bytes - done : below(random, bytes - done + 1);
+
+		m->parts[i] = (struct iovec){m->bytes + done, n};
+		done += n;
+	}
+	memset(m->mark, (int)(number * 5 + lane), sizeof(m->mark));
+	m->transfer = (tutti_transfer){.parts = m->parts,
+	    .nparts = 4,
+	    .lane = lane,
+	    .bytes = bytes,
+	    .mark = m->mark,
+	    .grain = 1,
+	    .status = TUTTI_IN_PROGRESS};
+}
+
+static void
+fold_in(void *context, size_t offset, const void *data, size_t bytes)
+{
+	struct message *m = context;
+
+	if (offset != m->folded || offset % m->transfer.grain != 0 || bytes % m->transfer.grain != 0 ||
+	    bytes > m->transfer.bytes - offset) {
+		m->fold_wrong = true;
+		return;
+	}
+	memcpy(m->bytes + offset, data, bytes);
+	m->folded += bytes;
+}
+
+static void
+make_fold(struct message *m, uint32_t grain)
+{
+	m->transfer.parts = NULL;
+	m->transfer.nparts = 0;
+	m->transfer.fold = fold_in;
+	m->transfer.fold_context = m;
+	m->transfer.grain = grain;
+}
+
+static bool
+arrived(const struct message *m, uint64_t number)
+{
+	if (m->transfer.status != TUTTI_OK || m->fold_wrong || m->bytes[m->transfer.bytes] != 0xEE)
+		return false;
+	for (size_t i = 0; i < m->transfer.bytes; i++)
+		if (m->bytes[i] != content(m->transfer.lane * 1000 + number, i))
+			return false;
+	return true;
+}
+
+/* ---- a wire without a network ---- */
+
+static unsigned char scratch[SCRATCH];
+
+static void
+open_stream(struct tt_stream *s, uint32_t lanes)
+{
+	memset(s, 0, sizeof(*s));
+	cr_assert(eq(int, tt_stream_init(s, lanes, scratch, sizeof(scratch)), TUTTI_OK));
+	cr_assert(eq(int, tt_stream_open(s), TUTTI_OK));
+}
+
+/* At most n bytes of what `from` has to say. */
+static size_t
+take(struct tt_stream *from, unsigned char *bytes, size_t n)
+{
+	struct iovec *pieces;
+	const int npieces = tt_stream_output(from, &pieces);
+	size_t done = 0;
+
+	for (int i = 0; i < npieces && done < n; i++) {
+		const size_t part = pieces[i].iov_len < n - done ? pieces[i].iov_len : n - done;
+
+		memcpy(bytes + done, pieces[i].iov_base, part);
+		done += part;
+	}
+	if (done > 0)
+		tt_stream_written(from, done);
+	return done;
+}
+
+/* False: the stream found a fault. */
+static bool
+give(struct tt_stream *to, const unsigned char *bytes, size_t n)
+{
+	while (n > 0) {
+		struct iovec pieces[TT_INPUT_PIECES];
+		const int npieces = tt_stream_input(to, pieces);
+		size_t done = 0;
+
+		for (int i = 0; i < npieces && done < n; i++) {
+			const size_t part = pieces[i].iov_len < n - done ? pieces[i].iov_len : n - done;
+
+			memcpy(pieces[i].iov_base, bytes + done, part);
+			done += part;
+		}
+		cr_assert(gt(sz, done, (size_t)0), "the stream has nowhere to put its input");
+		if (!tt_stream_read(to, done))
+			return false;
+		bytes += done;
+		n -= done;
+	}
+	return true;
+}
+
+/* Up to n bytes from one to the other; returns how many went. */
+static size_t
+carry(struct tt_stream *from, struct tt_stream *to, size_t n)
+{
+	unsigned char bytes[4096];
+	const size_t done = take(from, bytes, n < sizeof(bytes) ? n : sizeof(bytes));
+
+	if (done > 0)
+		cr_assert(give(to, bytes, done), "a fault: %s", to->fault);
+	return done;
+}
+
+static void
+settle(struct tt_stream *a, struct tt_stream *b)
+{
+	while (carry(a, b, SIZE_MAX) + carry(b, a, SIZE_MAX) > 0)
+		;
+}
+
+/* ---- tests ---- */
+
+/* A small message, an empty one, a large one; folded or not; the receives before or after. */
+static void
+conversation(size_t split_every, size_t first, bool fold, bool late)
+{
+	enum { N = 4 };
+	static const size_t sizes[N] = {100, 0, 66000, 24};
+	struct tt_stream a, b;
+	struct message out[N], in[N];
+	uint64_t random = 5;
+	size_t sent = 0, n;
+
+	open_stream(&a, LANES);
+	open_stream(&b, LANES);
+	for (uint64_t i = 0; i < N; i++) {
+		make_message(&out[i], 1, i, sizes[i], true, &random);
+		make_message(&in[i], 1, i, sizes[i], false, &random);
+		if (fold)
+			make_fold(&in[i], i == 0 ? 4 : 8);
+	}
+	for (int i = 0; i < N && !late; i++)
+		tt_stream_recv(&b, &in[i].transfer);
+	for (int i = 0; i < N; i++)
+		tt_stream_send(&a, &out[i].transfer);
+	while (sent < first && (n = carry(&a, &b, split_every < first - sent ? split_every : first - sent)) > 0)
+		sent += n;
+	for (int i = 0; i < N && late; i++)
+		tt_stream_recv(&b, &in[i].transfer);
+	while (carry(&a, &b, split_every) + carry(&b, &a, split_every) > 0)
+		;
+	for (uint64_t i = 0; i < N; i++) {
+		cr_assert(eq(int, out[i].transfer.status, TUTTI_OK), "message %zu", (size_t)i);
+		cr_assert(arrived(&in[i], i), "message %zu", (size_t)i);
+		free(out[i].bytes);
+		free(in[i].bytes);
+	}
+	cr_assert(eq(sz, a.pending + b.pending, (size_t)0));
+	tt_stream_fini(&a);
+	tt_stream_fini(&b);
+}
+
+Test(tcp_stream, arrives_at_every_split, .timeout = 60)
+{
+	for (size_t first = 1; first < 300; first++) {
+		conversation(4096, first, false, false);
+		conversation(4096, first, true, false);
+		conversation(4096, first, false, true);
+		conversation(4096, first, true, true);
+	}
+}
+
+Test(tcp_stream, arrives_byte_by_byte, .timeout = 60)
+{
+	for (size_t split = 1; split < 70; split += split < 9 ? 1 : 13) {
+		conversation(split, 1, false, false);
+		conversation(split, 1, true, false);
+		conversation(split, 200, false, true);
+		conversation(split, 200, true, true);
+	}
+}
+
+/* Everything at random, both ways. */
+static void
+tangle(uint64_t seed)
+{
+	enum { N = 60 };
+	struct tt_stream s[2];
+	struct message *out = calloc(2 * N, sizeof(*out)), *in = calloc(2 * N, sizeof(*in));
+	size_t sent[2] = {0}, received[2] = {0};
+	uint64_t random = seed, numbers[2][LANES] = {{0}}, key[2][N];
+	size_t idle = 0;
+
+	open_stream(&s[0], LANES);
+	open_stream(&s[1], LANES);
+	for (int way = 0; way < 2; way++) {
+		for (size_t i = 0; i < N; i++) {
+			const uint32_t lane = (uint32_t)below(&random, LANES);
+			const size_t bytes =
+			    below(&random, 4) == 0 ? 8 * below(&random, 100000) : 8 * below(&random, 90);
+
+			key[way][i] = numbers[way][lane]++;
+			make_message(&out[way * N + i], lane, key[way][i], bytes, true, &random);
+			make_message(&in[way * N + i], lane, key[way][i], bytes, false, &random);
+			if (below(&random, 2) == 0)
+				make_fold(&in[way * N + i], 1u << below(&random, 4));
+		}
+	}
+	while (idle < 1000) {
+		const size_t way = below(&random, 2), what = below(&random, 6);
+
+		idle++;
+		if (what == 0 && sent[way] < N) {
+			tt_stream_send(&s[way], &out[way * N + sent[way]++].transfer);
+			idle = 0;
+		} else if (what == 1 && received[way] < N) {
+			tt_stream_recv(&s[1 - way], &in[way * N + received[way]++].transfer);
+			idle = 0;
+		} else if (what > 1 && carry(&s[way], &s[1 - way], 1 + below(&random, 5000)) > 0) {
+			idle = 0;
+		}
+	}
+	for (int way = 0; way < 2; way++) {
+		for (size_t i = 0; i < N; i++) {
+			cr_assert(eq(int, out[way * N + i].transfer.status, TUTTI_OK), "seed %d", (int)seed);
+			cr_assert(arrived(&in[way * N + i], key[way][i]), "seed %d message %zu", (int)seed, i);
+			free(out[way * N + i].bytes);
+			free(in[way * N + i].bytes);
+		}
+	}
+	tt_stream_fini(&s[0]);
+	tt_stream_fini(&s[1]);
+	free(out);
+	free(in);
+}
+
+Test(tcp_stream, arrives_in_any_order_of_posting_and_carrying, .timeout = 60)
+{
+	for (uint64_t seed = 1; seed <= 40; seed++)
+		tangle(seed);
+}
+
+Test(tcp_stream, an_unposted_lane_delays_no_other_and_is_bounded, .timeout = 60)
+{
+	enum { FLOOD = 3000 };
+	struct tt_stream a, b;
+	struct message *flood = calloc(FLOOD, sizeof(*flood)), out, in;
+	uint64_t random = 1;
+	size_t gone = 0;
+
+	open_stream(&a, LANES);
+	open_stream(&b, LANES);
+	for (uint64_t i = 0; i < FLOOD; i++) {
+		make_message(&flood[i], 0, i, i % 50 == 49 ? 300000 : 1000, true, &random);
+		tt_stream_send(&a, &flood[i].transfer);
+	}
+	settle(&a, &b);
+	for (size_t i = 0; i < FLOOD; i++)
+		gone += flood[i].transfer.status == TUTTI_OK;
+	cr_assert(gt(sz, gone, (size_t)10));
+	cr_assert(lt(sz, gone * 1024, (size_t)a.credit_units * TT_UNIT));
+	make_message(&out, 1, 0, 400000, true, &random);
+	make_message(&in, 1, 0, 400000, false, &random);
+	tt_stream_recv(&b, &in.transfer);
+	tt_stream_send(&a, &out.transfer);
+	settle(&a, &b);
+	cr_assert(arrived(&in, 0));
+	/* And the flood arrives after all. */
+	for (uint64_t i = 0; i < FLOOD; i++) {
+		struct message late;
+
+		make_message(&late, 0, i, flood[i].transfer.bytes, false, &random);
+		tt_stream_recv(&b, &late.transfer);
+		settle(&a, &b);
+		cr_assert(arrived(&late, i), "message %zu", (size_t)i);
+		free(late.bytes);
+		free(flood[i].bytes);
+	}
+	free(out.bytes);
+	free(in.bytes);
+	free(flood);
+	tt_stream_fini(&a);
+	tt_stream_fini(&b);
+}
+
+/* sent and expected lengths, other marks or not, which side posts first. */
+static void
+disagree(size_t sent, size_t expected, bool other_mark, bool recv_first)
+{
+	struct tt_stream a, b;
+	struct message out, in;
+	uint64_t random = 1;
+
+	open_stream(&a, 1);
+	open_stream(&b, 1);
+	make_message(&out, 0, 0, sent, true, &random);
+	make_message(&in, 0, 0, expected, false, &random);
+	if (other_mark)
+		in.mark[31] ^= 1;
+	if (recv_first) {
+		tt_stream_recv(&b, &in.transfer);
+		settle(&a, &b);
+	}
+	tt_stream_send(&a, &out.transfer);
+	settle(&a, &b);
+	if (!recv_first) {
+		tt_stream_recv(&b, &in.transfer);
+		settle(&a, &b);
+	}
+	cr_assert(a.differs && b.differs);
+	/* As the links will do now. */
+	tt_stream_end(&a, TUTTI_ERR_MISMATCH);
+	tt_stream_end(&b, TUTTI_ERR_MISMATCH);
+	cr_assert(eq(int, in.transfer.status, TUTTI_ERR_MISMATCH));
+	cr_assert(eq(sz, in.transfer.peer_bytes, sent));
+	cr_assert(eq(int, memcmp(in.transfer.peer_mark, out.mark, TUTTI_MARK_BYTES), 0));
+	if (sent > a.eager_most) {
+		cr_assert(eq(int, out.transfer.status, TUTTI_ERR_MISMATCH));
+		cr_assert(eq(sz, out.transfer.peer_bytes, expected));
+		cr_assert(eq(int, memcmp(out.transfer.peer_mark, in.mark, TUTTI_MARK_BYTES), 0));
+	}
+	for (size_t i = 0; i < expected; i++)
+		cr_assert(eq(u8, in.bytes[i], 0xEE), "a message that differs was delivered");
+	free(out.bytes);
+	free(in.bytes);
+	tt_stream_fini(&a);
+	tt_stream_fini(&b);
+}
+
+Test(tcp_stream, a_difference_is_known_to_both, .timeout = 60)
+{
+	static const size_t sizes[] = {0, 8, 65536, 65537, 1000000};
+
+	for (int recv_first = 0; recv_first < 2; recv_first++) {
+		for (size_t i = 0; i < 5; i++) {
+			disagree(sizes[i], sizes[i], true, recv_first);
+			for (size_t j = 0; j < 5; j++)
+				if (i != j)
+					disagree(sizes[i], sizes[j], false, recv_first);
+		}
+	}
+}
+
+Test(tcp_stream, the_end_ends_everything_wherever_it_is, .timeout = 60)
+{
+	for (uint64_t seed = 0; seed < 300; seed++) {
+		enum { N = 30 };
+		struct tt_stream a, b;
+		struct message m[N];
+		uint64_t random = seed, number[2][LANES] = {{0}};
+
+		open_stream(&a, LANES);
+		open_stream(&b, LANES);
+		for (int i = 0; i < N; i++) {
+			const uint32_t lane = (uint32_t)below(&random, LANES);
+			const int side = (int)below(&random, 2);
+
+			const uint64_t k = number[side][lane]++;
+
+			make_message(&m[i], lane, k, (lane * 7919 + k * 104729) % 200000, side == 0, &random);
+			if (side == 0)
+				tt_stream_send(&a, &m[i].transfer);
+			else
+				tt_stream_recv(&b, &m[i].transfer);
+			carry(&a, &b, below(&random, 3000));
+			carry(&b, &a, below(&random, 300));
+		}
+		tt_stream_end(&a, TUTTI_ERR_PEER);
+		tt_stream_end(&b, TUTTI_ERR_PEER);
+		cr_assert(eq(sz, a.pending + b.pending, (size_t)0));
+		cr_assert(not(a.differs || b.differs));
+		for (int i = 0; i < N; i++) {
+			cr_assert(ne(int, m[i].transfer.status, TUTTI_IN_PROGRESS));
+			free(m[i].bytes);
+		}
+		tt_stream_fini(&a);
+		tt_stream_fini(&b);
+	}
+}
+
+Test(tcp_stream, goodbye_is_the_last_word, .timeout = 60)
+{
+	struct tt_stream a, b;
+	struct message out, in, never;
+	uint64_t random = 1;
+
+	open_stream(&a, 1);
+	open_stream(&b, 1);
+	make_message(&out, 0, 0, 5000, true, &random);
+	make_message(&never, 0, 1, 500000, true, &random);
+	make_message(&in, 0, 0, 5000, false, &random);
+	tt_stream_send(&a, &out.transfer);
+	carry(&a, &b, 1000);
+	tt_stream_send(&a, &never.transfer);
+	tt_stream_leave(&a);
+	settle(&a, &b);
+	cr_assert(b.left);
+	cr_assert(eq(int, never.transfer.status, TUTTI_IN_PROGRESS));
+	/* What had come before is there to be received. */
+	tt_stream_recv(&b, &in.transfer);
+	cr_assert(arrived(&in, 0));
+	tt_stream_end(&a, TUTTI_ERR_ABORTED);
+	free(out.bytes);
+	free(in.bytes);
+	free(never.bytes);
+	tt_stream_fini(&a);
+	tt_stream_fini(&b);
+}
+
+/* ---- a peer that lies ---- */
+
+static struct message posted[4];
+
+/* Two receives and two sends are pending, small and large. */
+static void
+open_victim(struct tt_stream *s, uint64_t *random)
+{
+	open_stream(s, LANES);
+	for (int i = 0; i < 4; i++) {
+		make_message(&posted[i], i % 2 == 0 ? 0 : 1, 0, i < 2 ? 640 : 400000, i >= 2, random);
+		if (i < 2)
+			tt_stream_recv(s, &posted[i].transfer);
+		else
+			tt_stream_send(s, &posted[i].transfer);
+	}
+}
+
+static void
+close_victim(struct tt_stream *s)
+{
+	tt_stream_end(s, TUTTI_ERR_PEER);
+	cr_assert(eq(sz, s->pending, (size_t)0));
+	for (int i = 0; i < 4; i++) {
+		cr_assert(eq(u8, posted[i].bytes[posted[i].transfer.bytes], 0xEE));
+		free(posted[i].bytes);
+	}
+	tt_stream_fini(s);
+}
+
+Test(tcp_stream, every_flipped_bit_of_a_header_is_a_fault, .timeout = 60)
+{
+	for (size_t bit = 0; bit < 8 * TT_FRAME_LONG; bit++) {
+		struct tt_stream s;
+		struct tt_frame frame = {.kind = TT_FRAME_EAGER, .lane = 0, .number = 0, .size = 640};
+		unsigned char bytes[TT_FRAME_LONG];
+		uint64_t random = 1;
+
+		open_victim(&s, &random);
+		memcpy(frame.mark, posted[0].mark, sizeof(frame.mark));
+		tt_frame_encode(&frame, bytes);
+		bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		cr_assert(not(give(&s, bytes, sizeof(bytes))), "bit %zu", bit);
+		cr_assert(s.fault != NULL);
+		cr_assert(eq(int, posted[0].transfer.status, TUTTI_IN_PROGRESS));
+		close_victim(&s);
+	}
+}
+
+static uint64_t
+hostile(uint64_t *random)
+{
+	static const uint64_t numbers[] = {0, 1, 2, 3, 8, 63, 64, 640, 65535, 65536, 65537, 262144, 262145, 400000,
+	    UINT32_MAX, (uint64_t)UINT32_MAX + 1, UINT64_MAX / 2, UINT64_MAX - 7, UINT64_MAX};
+
+	return numbers[below(random, TT_COUNT_OF(numbers))];
+}
+
+Test(tcp_stream, lies_are_found_or_harmless, .timeout = 60)
+{
+	size_t faults = 0;
+
+	for (uint64_t seed = 0; seed < 2000; seed++) {
+		struct tt_stream s;
+		uint64_t random = seed;
+		bool good = true;
+
+		open_victim(&s, &random);
+		for (int i = 0; i < 40 && good && !s.left && !s.differs; i++) {
+			struct tt_frame frame = {.kind = (enum tt_frame_kind)(1 + below(&random, TT_FRAME_AGREE))};
+			unsigned char bytes[TT_FRAME_LONG + 700];
+			size_t n;
+
+			frame.lane =
+			    below(&random, 8) == 0 ? (uint32_t)hostile(&random) : (uint32_t)below(&random, LANES);
+			frame.number = below(&random, 3) == 0 ? hostile(&random) : below(&random, 3);
+			frame.size = hostile(&random);
+			frame.count = below(&random, 2) == 0 ? 0 : (uint32_t)hostile(&random);
+			memcpy(frame.mark, posted[below(&random, 4)].mark, sizeof(frame.mark));
+			n = tt_frame_encode(&frame, bytes);
+			for (size_t end = n + below(&random, 700); n < end; n++)
+				bytes[n] = (unsigned char)next_random(&random);
+			good = give(&s, bytes, below(&random, 2) == 0 ? tt_frame_bytes(frame.kind) : n);
+			/* What it says in return must stay in bounds as well. */
+			while (good && take(&s, bytes, sizeof(bytes)) > 0 && below(&random, 4) != 0)
+				;
+		}
+		faults += !good;
+		cr_assert(good == (s.fault == NULL));
+		close_victim(&s);
+	}
+	cr_assert(gt(sz, faults, (size_t)500));
+}
+
+Test(tcp_stream, noise_is_found, .timeout = 60)
+{
+	for (uint64_t seed = 0; seed < 500; seed++) {
+		struct tt_stream s;
+		uint64_t random = seed;
+		unsigned char bytes[256];
+
+		open_victim(&s, &random);
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (unsigned char)next_random(&random);
+		cr_assert(not(give(&s, bytes, sizeof(bytes))));
+		close_victim(&s);
+	}
+}
+
+/* Frames that are well formed and come at the wrong time. */
+static const char *
+fault_of(struct tt_frame frame)
+{
+	struct tt_stream s;
+	unsigned char bytes[TT_FRAME_LONG];
+	uint64_t random = 1;
+	const char *fault;
+
+	open_victim(&s, &random);
+	fault = give(&s, bytes, tt_frame_encode(&frame, bytes)) ? NULL : s.fault;
+	close_victim(&s);
+	return fault;
+}
+
+Test(tcp_stream, what_may_not_be_said_is_a_fault, .timeout = 60)
+{
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_EAGER, .lane = LANES}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_EAGER, .number = 1}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_EAGER, .size = (64 << 10) + 1}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_EAGER, .size = UINT64_MAX}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_OFFER, .size = 640}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_OFFER, .size = UINT64_MAX, .lane = 2}) == NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_CHUNK, .count = 8}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_GRANT, .size = 640}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_REFUSE}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_CREDIT, .count = 1u << 20}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_CHOOSE}) != NULL);
+	cr_assert(fault_of((struct tt_frame){.kind = TT_FRAME_AGREE}) != NULL);
+}
+
+Test(tcp_stream, credit_that_was_not_given_is_a_fault, .timeout = 60)
+{
+	struct tt_stream s;
+	unsigned char bytes[TT_FRAME_LONG + 1024];
+	bool good = true;
+	size_t sent = 0;
+
+	open_stream(&s, 1);
+	memset(bytes, 1, sizeof(bytes));
+	for (uint64_t i = 0; good && i < 100000; i++, sent += good) {
+		const struct tt_frame frame = {.kind = TT_FRAME_EAGER, .number = i, .size = 1024};
+
+		tt_frame_encode(&frame, bytes);
+		good = give(&s, bytes, sizeof(bytes));
+	}
+	cr_assert(not(good));
+	cr_assert(eq(sz, sent, (size_t)s.credit_units / 17));
+	tt_stream_fini(&s);
+}
+
+Test(tcp_stream, grants_beyond_the_window_are_a_fault, .timeout = 60)
+{
+	struct tt_stream s;
+	unsigned char bytes[TT_FRAME_LONG];
+	bool good = true;
+	size_t taken = 0;
+
+	open_stream(&s, 1);
+	for (uint64_t i = 0; good && i < 100; i++, taken += good) {
+		const struct tt_frame frame = {.kind = TT_FRAME_GRANT, .number = i, .size = 1 << 20};
+
+		good = give(&s, bytes, tt_frame_encode(&frame, bytes));
+	}
+	cr_assert(not(good));
+	cr_assert(eq(sz, taken, (size_t)TT_GRANTS));
+	tt_stream_fini(&s);
+}
+
+/* A chunk that is granted, but longer than its message, at another place, or torn. */
+Test(tcp_stream, chunks_must_fit, .timeout = 60)
+{
+	static const struct {
+		uint64_t offset;
+		uint32_t count;
+		bool good;
+	} cases[] = {{0, 262144, true}, {0, 8, true}, {0, 0, false}, {0, 7, false}, {8, 8, false}, {0, 262152, false},
+	    {UINT64_MAX, 8, false}, {0, UINT32_MAX, false}};
+
+	for (size_t i = 0; i < TT_COUNT_OF(cases); i++) {
+		struct tt_stream s;
+		struct message in;
+		unsigned char bytes[TT_FRAME_LONG];
+		struct tt_frame frame = {.kind = TT_FRAME_OFFER, .size = 300000};
+		uint64_t random = 1;
+		bool good;
+
+		open_stream(&s, 1);
+		make_message(&in, 0, 0, 300000, false, &random);
+		tt_stream_recv(&s, &in.transfer);
+		cr_assert(eq(sz, take(&s, bytes, sizeof(bytes)), (size_t)TT_FRAME_LONG));
+		memcpy(frame.mark, in.mark, sizeof(frame.mark));
+		cr_assert(give(&s, bytes, tt_frame_encode(&frame, bytes)));
+		frame = (struct tt_frame){.kind = TT_FRAME_CHUNK, .size = cases[i].offset, .count = cases[i].count};
+		good = give(&s, bytes, tt_frame_encode(&frame, bytes));
+		cr_assert(good == cases[i].good, "case %zu", i);
+		tt_stream_end(&s, TUTTI_ERR_PEER);
+		free(in.bytes);
+		tt_stream_fini(&s);
+	}
+}
