@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_node_stage.c - the protocol of ticks under every interleaving that a seed can think of.
+ *
+ * All members live in one thread and share ordinary memory; at each step a random member goes as far as it can, so
+ * members are up to a whole sequence of operations apart. What is expected is computed from the definition, sums by
+ * the reference kernel over the members in order, and compared bit for bit.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "engine/node_stage.h"
+
+#define MOST 6
+#define OPS 12
+#define GUARD 64
+
+struct op {
+	enum tt_step_kind kind;
+	int root;
+	size_t count[MOST]; /* elements of each member's piece; all_reduce and broadcast use [0] */
+	bool in_place;
+};
+
+struct side {
+	unsigned char *memory; /* with guards */
+	size_t bytes;
+};
+
+struct member {
+	struct tt_node_stage *stage;
+	int next;
+	bool busy;
+	struct iovec pieces[OPS][MOST];
+	struct side in[OPS], out[OPS];
+};
+
+struct job {
+	int n;
+	unsigned seed;
+	tutti_dtype dtype;
+	tutti_op op;
+	struct op ops[OPS];
+	struct member member[MOST];
+	unsigned char marks[OPS][TUTTI_MARK_BYTES];
+};
+
+static size_t
+total(const struct job *job, const struct op *op)
+{
+	size_t sum = 0;
+
+	for (int j = 0; j < job->n; j++)
+		sum += op->count[j];
+	return sum;
+}
+
+static size_t
+offset(const struct op *op, int j)
+{
+	size_t at = 0;
+
+	for (int k = 0; k < j; k++)
+		at += op->count[k];
+	return at;
+}
+
+static void
+side_open(struct side *side, size_t bytes, unsigned *seed)
+{
+	side->bytes = bytes;
+	side->memory = malloc(bytes + 2 * GUARD);
+	memset(side->memory, 0xa5, bytes + 2 * GUARD);
+	for (size_t i = 0; i < bytes; i++)
+		side->memory[GUARD + i] = (unsigned char)(rand_r(seed) >> 4);
+}
+
+static bool
+side_close(struct side *side)
+{
+	bool whole = true;
+
+	for (int i = 0; i < GUARD; i++)
+		whole = whole && side->memory[i] == 0xa5 && side->memory[GUARD + side->bytes + (size_t)i] == 0xa5;
+	free(side->memory);
+	return whole;
+}
+
+static size_t
+random_count(unsigned *seed)
+{
+	const size_t most[] = {3, 30, 300, 3000, 60000};
+
+	return (size_t)rand_r(seed) % most[rand_r(seed) % 5];
+}
+
+static void
+random_op(struct job *job, struct op *op)
+{
+	static const enum tt_step_kind kinds[] = {TT_NODE_ALL_REDUCE, TT_NODE_ALL_REDUCE, TT_NODE_REDUCE_SCATTER,
+	    TT_NODE_ALL_GATHER, TT_NODE_BROADCAST, TT_NODE_BROADCAST, TT_NODE_BARRIER};
+
+	op->kind = kinds[rand_r(&job->seed) % 7];
+	op->root = rand_r(&job->seed) % job->n;
+	op->in_place = rand_r(&job->seed) % 2;
+	for (int j = 0; j < job->n; j++)
+		op->count[j] = op->kind == TT_NODE_BARRIER ? 0 : random_count(&job->seed);
+}
+
+static void
+open_buffers(struct job *job, int m, int i)
+{
+	const struct op *op = &job->ops[i];
+	struct member *member = &job->member[m];
+	const size_t element = tt_dtype_size(job->dtype);
+	const bool whole = op->kind == TT_NODE_ALL_REDUCE || op->kind == TT_NODE_BROADCAST;
+	const size_t in = op->kind == TT_NODE_REDUCE_SCATTER ? total(job, op) : op->count[whole ? 0 : m];
+	const size_t out = op->kind == TT_NODE_ALL_GATHER ? total(job, op) : op->count[whole ? 0 : m];
+	unsigned seed = (unsigned)(i * 131 + m * 7 + 1);
+
+	side_open(&member->in[i], in * element, &seed);
+	side_open(&member->out[i], out * element, &seed);
+	for (int j = 0; j < job->n; j++) {
+		unsigned char *base =
+		    (op->kind == TT_NODE_ALL_GATHER ? &member->out[i] : &member->in[i])->memory + GUARD;
+
+		member->pieces[i][j].iov_base = base + offset(op, j) * element;
+		member->pieces[i][j].iov_len = op->count[j] * element;
+	}
+}
+
+static void
+start(struct job *job, int m)
+{
+	struct member *member = &job->member[m];
+	const int i = member->next;
+	const struct op *op = &job->ops[i];
+	const bool whole = op->kind == TT_NODE_ALL_REDUCE || op->kind == TT_NODE_BROADCAST;
+	const struct tt_node_job work = {.kind = op->kind,
+	    .root = op->root,
+	    .dst = member->out[i].memory + GUARD,
+	    .src = op->in_place && whole ? member->out[i].memory + GUARD : member->in[i].memory + GUARD,
+	    .bytes = op->count[whole ? 0 : m] * tt_dtype_size(job->dtype),
+	    .pieces = member->pieces[i],
+	    .how = {tt_kernels_reference.reduce[job->dtype][job->op],
+		job->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE, (uint32_t)job->n,
+		tt_dtype_size(job->dtype)},
+	    .mark = job->marks[i]};
+
+	if (op->in_place && whole)
+		memcpy(member->out[i].memory + GUARD, member->in[i].memory + GUARD, member->in[i].bytes);
+	tt_node_stage_start(member->stage, &work);
+	member->busy = true;
+}
+
+static void
+expect_op(struct job *job, int i)
+{
+	const struct op *op = &job->ops[i];
+	const size_t element = tt_dtype_size(job->dtype);
+
+	for (int m = 0; m < job->n; m++) {
+		const struct side *out = &job->member[m].out[i];
+		unsigned char *wanted = malloc(out->bytes + 1);
+		const void *src[MOST];
+
+		for (int j = 0; j < job->n; j++)
+			src[j] = job->member[j].in[i].memory + GUARD +
+				 (op->kind == TT_NODE_REDUCE_SCATTER ? offset(op, m) * element : 0);
+		if (op->kind == TT_NODE_ALL_REDUCE || op->kind == TT_NODE_REDUCE_SCATTER)
+			tt_kernels_reference.reduce[job->dtype][job->op](wanted, src, job->n, out->bytes / element,
+			    job->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE, (uint32_t)job->n);
+		else if (op->kind == TT_NODE_BROADCAST)
+			memcpy(wanted, src[op->root], out->bytes);
+		for (int j = 0; op->kind == TT_NODE_ALL_GATHER && j < job->n; j++)
+			memcpy(wanted + offset(op, j) * element, src[j], op->count[j] * element);
+		cr_expect(memcmp(wanted, out->memory + GUARD, out->bytes) == 0,
+		    "operation %d (kind %d, %zu bytes, root %d, in place %d), member %d of %d", i, (int)op->kind,
+		    out->bytes, op->root, op->in_place, m, job->n);
+		free(wanted);
+	}
+}
+
+static void
+run_job(unsigned seed)
+{
+	static const tutti_dtype dtypes[] = {TUTTI_INT8, TUTTI_INT32, TUTTI_FLOAT32, TUTTI_BFLOAT16, TUTTI_FLOAT64};
+	struct job job = {.n = 2 + (int)(seed % (MOST - 1)),
+	    .seed = seed,
+	    .dtype = dtypes[seed % 5],
+	    .op = seed % 3 == 0 ? TUTTI_AVG : TUTTI_SUM};
+	const size_t staging = seed % 2 ? 4 << 20 : 8192;
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(job.n, staging), 4096));
+	int ranks[MOST], left = job.n;
+
+	memset(shared, 0, tt_node_stage_need(job.n, staging));
+	for (int i = 0; i < OPS; i++) {
+		random_op(&job, &job.ops[i]);
+		memset(job.marks[i], i + 1, TUTTI_MARK_BYTES);
+	}
+	for (int m = 0; m < job.n; m++) {
+		ranks[m] = 10 * m;
+		for (int i = 0; i < OPS; i++)
+			open_buffers(&job, m, i);
+	}
+	for (int m = 0; m < job.n; m++)
+		cr_assert(
+		    eq(int, tt_node_stage_create(shared, job.n, m, ranks, staging, &job.member[m].stage), TUTTI_OK));
+	for (long turn = 0; left > 0 && turn < 10000000; turn++) {
+		/* A favourite for a while, so that members drift apart. */
+		const int m = rand_r(&job.seed) % 8 ? (int)(turn / 50) % job.n : rand_r(&job.seed) % job.n;
+		struct member *member = &job.member[m];
+		int moved = 0, rank;
+		const void *mark;
+		tutti_status status;
+
+		if (member->next == OPS)
+			continue;
+		if (!member->busy)
+			start(&job, m);
+		status = tt_node_stage_advance(member->stage, &moved, &rank, &mark);
+		cr_assert(status == TUTTI_OK || status == TUTTI_IN_PROGRESS);
+		if (status == TUTTI_OK) {
+			member->busy = false;
+			left -= ++member->next == OPS;
+		}
+	}
+	cr_expect(left == 0, "seed %u: %d members did not end", seed, left);
+	for (int i = 0; i < OPS && left == 0; i++)
+		expect_op(&job, i);
+	for (int m = 0; m < job.n; m++) {
+		for (int i = 0; i < OPS; i++) {
+			const bool in = side_close(&job.member[m].in[i]), out = side_close(&job.member[m].out[i]);
+
+			cr_expect(in && out, "seed %u: written beyond a buffer", seed);
+		}
+		tt_node_stage_destroy(job.member[m].stage);
+	}
+	free(shared);
+}
+
+Test(node_stage, random_sequences_give_the_defined_bits, .timeout = 55)
+{
+	for (unsigned seed = 1; seed <= 250; seed++)
+		run_job(seed);
+}
+
+Test(node_stage, another_call_is_a_mismatch_that_names_its_rank, .timeout = 10)
+{
+	const unsigned char mine[TUTTI_MARK_BYTES] = "mine", other[TUTTI_MARK_BYTES] = "other";
+	void *shared = calloc(1, tt_node_stage_need(2, 8192) + 4096);
+	void *aligned = (void *)(((uintptr_t)shared + 4095) & ~(uintptr_t)4095);
+	const int ranks[2] = {4, 9};
+	struct tt_node_stage *stage[2];
+	struct tt_node_job job = {.kind = TT_NODE_BARRIER, .mark = mine};
+	const void *mark = NULL;
+	int moved = 0, rank = -1;
+
+	for (int m = 0; m < 2; m++)
+		cr_assert(eq(int, tt_node_stage_create(aligned, 2, m, ranks, 8192, &stage[m]), TUTTI_OK));
+	tt_node_stage_start(stage[0], &job);
+	cr_expect(eq(int, tt_node_stage_advance(stage[0], &moved, &rank, &mark), TUTTI_IN_PROGRESS));
+	job.mark = other;
+	tt_node_stage_start(stage[1], &job);
+	cr_expect(eq(int, tt_node_stage_advance(stage[1], &moved, &rank, &mark), TUTTI_ERR_MISMATCH));
+	cr_expect(eq(int, rank, 4));
+	cr_expect(memcmp(mark, mine, TUTTI_MARK_BYTES) == 0);
+	cr_expect(eq(int, tt_node_stage_advance(stage[0], &moved, &rank, &mark), TUTTI_ERR_MISMATCH));
+	cr_expect(eq(int, rank, 9));
+	for (int m = 0; m < 2; m++)
+		tt_node_stage_destroy(stage[m]);
+	free(shared);
+}
