@@ -314,12 +314,12 @@ read_frames(struct creation *creation, struct tt_link *link)
 static void
 serve_open(struct creation *creation, struct tt_link *link)
 {
+	if ((link->revents & ~POLLOUT) != 0)
+		read_frames(creation, link);
 	if (link->unshared) {
 		link->unshared = false;
 		tt_join_settle(&creation->join, &link->peer, false, creation->now_ns);
 	}
-	if ((link->revents & ~POLLOUT) != 0)
-		read_frames(creation, link);
 	if (link->state == TT_LINK_OPEN && tt_link_flush(link) != TUTTI_OK && link->revents == POLLOUT)
 		lose(creation, link, TUTTI_ERR_PEER);
 }

@@ -190,7 +190,11 @@ tt_link_flush(struct tt_link *link)
 static tutti_status
 read_descriptor(struct tt_link *link, enum tt_frame *type, size_t *n)
 {
-	TT_TRY(tt_recv_fd(link->fd, &link->descriptor_in));
+	const tutti_status status = tt_recv_fd(link->fd, &link->descriptor_in);
+
+	/* Where this process has no room for a descriptor, the connection is good all the same. */
+	if (status != TUTTI_OK && status != TUTTI_ERR_SYSTEM)
+		return status;
 	link->expects_descriptor = false;
 	*type = TT_FRAME_DESCRIPTOR;
 	*n = 0;

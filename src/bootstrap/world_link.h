@@ -68,7 +68,8 @@ tutti_status tt_link_flush(struct tt_link *link);
 
 /* The next frame, whose bytes stay until the next call. TUTTI_IN_PROGRESS: not yet. ERR_PEER: there will be none. */
 tutti_status tt_link_read(struct tt_link *link, enum tt_frame *type, const unsigned char **bytes, size_t *n);
-/* After an offer whose descriptor follows: the next thing read is TT_FRAME_DESCRIPTOR, in descriptor_in. */
+/* After an offer whose descriptor follows: the next thing read is TT_FRAME_DESCRIPTOR, in descriptor_in; -1 there: it came, but
+ * could not be taken. */
 void tt_link_expect_descriptor(struct tt_link *link);
 
 /* For poll(2). */

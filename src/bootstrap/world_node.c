@@ -212,7 +212,7 @@ tt_node_take_descriptor(struct tt_node *node, struct tt_link *leader, int rank)
 	const int fd = leader->descriptor_in;
 
 	leader->descriptor_in = -1;
-	if (tt_segment_open(fd, &segment) != TUTTI_OK)
+	if (fd >= 0 && tt_segment_open(fd, &segment) != TUTTI_OK)
 		segment = NULL;
 	return answer(node, leader, rank, segment);
 }

@@ -244,12 +244,28 @@ table_is_complete(struct tt_join *join)
 	look_whether_ready(join);
 }
 
+/* A home must be at home: everything about nodes is built on that. */
+static bool
+check_homes(struct tt_join *join)
+{
+	for (int rank = 0; rank < join->config.size; rank++)
+		if (join->homes[join->homes[rank]] != join->homes[rank]) {
+			tt_fail(TUTTI_ERR_INTERNAL, rank, "rank %d shares memory with rank %d, which leads no node",
+			    rank, join->homes[rank]);
+			tt_join_give_up(join);
+			return false;
+		}
+	return true;
+}
+
 static void
 send_table(struct tt_join *join)
 {
 	const int size = join->config.size;
 	unsigned char bytes[TT_FRAME_MOST];
 
+	if (!check_homes(join))
+		return;
 	for (int first = 0; first < size; first += TT_TABLE_RUN) {
 		const int n = size - first < TT_TABLE_RUN ? size - first : TT_TABLE_RUN;
 
@@ -428,6 +444,12 @@ static void
 take_child(struct tt_join *join, struct tt_join_peer *peer, const struct tt_card *card)
 {
 	if (card->rank != peer->rank) {
+		join->io.drop(join->io.context, peer);
+		return;
+	}
+	/* It came while this rank led the node, and knocked when this rank had found rank 0 on the same host. */
+	if (join->config.rank != 0 && !join->leads) {
+		say(join, peer, TT_FRAME_MOVE, NULL, 0);
 		join->io.drop(join->io.context, peer);
 		return;
 	}

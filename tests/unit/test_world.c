@@ -107,6 +107,21 @@ Test(world, some_share_memory_and_some_do_not)
 	plan_fini(&plan);
 }
 
+Test(world, a_rank_that_cannot_take_the_memory_is_a_node_of_its_own)
+{
+	struct plan plan;
+
+	plan_init(&plan, 4);
+	plan.few_fds[2] = true;
+	run_processes(&plan);
+	expect_complete(&plan, 2);
+	for (int i = 0; i < plan.n; i++) {
+		cr_assert(eq(int, plan.reports[i].nlocal, i == 2 ? 1 : 3));
+		cr_assert(plan.reports[i].shared == (i != 2));
+	}
+	plan_fini(&plan);
+}
+
 Test(world, transports_tcp_shares_no_memory)
 {
 	struct plan plan;

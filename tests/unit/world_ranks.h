@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,7 @@ struct plan {
 	int host[MOST];
 	bool absent[MOST]; /* never comes */
 	bool wrong_key[MOST];
+	bool few_fds[MOST]; /* has room for one more descriptor, its connection; for processes */
 	int delay_ms[MOST];
 	int fanout;
 	int64_t timeout_ms;
@@ -138,6 +140,16 @@ look_at(struct plan *plan, struct tt_world *world, struct report *report)
 }
 
 static inline void
+leave_room_for_one_fd(void)
+{
+	const int free = dup(0);
+	const struct rlimit limit = {(rlim_t)free + 1, (rlim_t)free + 1};
+
+	close(free);
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static inline void
 rank_main(struct plan *plan, int i)
 {
 	struct report *report = &plan->reports[i];
@@ -164,6 +176,8 @@ rank_main(struct plan *plan, int i)
 			return;
 		}
 	}
+	if (plan->few_fds[i])
+		leave_room_for_one_fd();
 	if (plan->wrong_key[i])
 		rendezvous.key[0] ^= 1;
 	report->status = tt_world_create(&config, &world);
