@@ -30,7 +30,10 @@ print_help(FILE *file)
 static int
 print_version(void)
 {
-	printf("tutti %d.%d.%d\n", TUTTI_VERSION_MAJOR, TUTTI_VERSION_MINOR, TUTTI_VERSION_PATCH);
+	int major, minor, patch;
+
+	tutti_version(&major, &minor, &patch);
+	printf("tutti %d.%d.%d\n", major, minor, patch);
 	return TT_EXIT_OK;
 }
 
