@@ -59,6 +59,22 @@ pop(tutti_comm *comm)
 		comm->tail = NULL;
 }
 
+/* A death or an abort says nothing of operations: this rank's own is the one that it ended. */
+static void
+name_operation(tutti_request *request)
+{
+	tutti_error *error = &request->error;
+	const size_t used = strlen(error->message);
+	char call[160];
+
+	tt_call_print(&request->call, call, sizeof(call));
+	error->sequence = request->call.sequence;
+	snprintf(error->message + used, sizeof(error->message) - used, "; it ended operation %" PRIu64 ", %s%s",
+	    error->sequence, call,
+	    error->status == TUTTI_ERR_PEER ? "; start again, or make a new communicator of the ranks that are left"
+					    : "");
+}
+
 static void
 end_all(tutti_comm *comm)
 {
@@ -73,7 +89,7 @@ end_all(tutti_comm *comm)
 		pop(comm);
 		request->error = cause;
 		if (cause.sequence == 0)
-			request->error.sequence = request->call.sequence;
+			name_operation(request);
 		comm->told = true;
 		end_request(request, cause.status);
 	}
