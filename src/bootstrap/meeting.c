@@ -195,43 +195,40 @@ close_expired(void)
 	}
 }
 
-/* A guarded descriptor becomes one that forked children inherit. */
+/* Descriptors that forked children inherit, of the same listeners. */
 static tutti_status
-unguard(int *fd)
+copy_unguarded(const struct tt_meeting *meeting, struct tt_meeting *copy)
 {
-	const int copy = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
-
-	if (copy < 0)
+	copy->local = fcntl(meeting->local, F_DUPFD_CLOEXEC, 0);
+	if (copy->local < 0)
 		return tt_fail_errno("cannot keep the listeners of a unique id");
-	tt_fd_close(*fd);
-	*fd = copy;
+	for (int i = 0; i < meeting->ntcp; i++) {
+		copy->tcp[i] = fcntl(meeting->tcp[i], F_DUPFD_CLOEXEC, 0);
+		if (copy->tcp[i] < 0)
+			return tt_fail_errno("cannot keep the listeners of a unique id");
+		copy->ntcp++;
+	}
 	return TUTTI_OK;
-}
-
-static tutti_status
-unguard_all(struct tt_meeting *meeting)
-{
-	for (int i = 0; i < meeting->ntcp; i++)
-		TT_TRY(unguard(&meeting->tcp[i]));
-	return unguard(&meeting->local);
 }
 
 tutti_status
 tt_meeting_keep(const struct tt_rendezvous *rendezvous, const struct tt_meeting *meeting, int64_t deadline_ns)
 {
-	struct tt_meeting ears = *meeting;
+	struct tt_meeting given = *meeting, ears;
 	struct kept *kept;
-	void *memory = NULL;
-	tutti_status status = tt_alloc(1, sizeof(*kept), "a unique id's listeners", &memory);
+	void *memory;
+	tutti_status status;
 
 	close_expired();
-	if (status == TUTTI_OK)
-		status = unguard_all(&ears);
+	TT_TRY(tt_alloc(1, sizeof(*kept), "a unique id's listeners", &memory));
+	meeting_clear(&ears);
+	status = copy_unguarded(meeting, &ears);
 	if (status != TUTTI_OK) {
 		tt_meeting_close(&ears);
 		tt_free(memory);
 		return status;
 	}
+	tt_meeting_close(&given);
 	kept = memory;
 	memcpy(kept->epoch, rendezvous->epoch, sizeof(kept->epoch));
 	kept->meeting = ears;

@@ -57,7 +57,7 @@ tutti_status tt_unique_id_read(const tutti_unique_id *id, struct tt_rendezvous *
 
 /* Listeners that wait between tutti_unique_id_create and rank 0's tutti_comm_create in the same process (or in a
  * child that it forked). Process-wide by nature, kept by epoch; closed unclaimed ones at their deadline (looked at
- * whenever one of these is called). Takes the descriptors of `meeting` over, also when it fails. */
+ * whenever one of these is called). Takes the descriptors over unless it fails. */
 tutti_status tt_meeting_keep(
     const struct tt_rendezvous *rendezvous, const struct tt_meeting *meeting, int64_t deadline_ns);
 /* Rank 0 takes its meeting; ERR_ARGUMENT: this process did not make that id (or it has been used). A forked

@@ -187,6 +187,21 @@ tt_link_flush(struct tt_link *link)
 	return TUTTI_OK;
 }
 
+void
+tt_link_part(struct tt_link *link)
+{
+	const int most = 256; /* reads, of a peer that does not stop talking */
+	unsigned char bytes[4096];
+	size_t done = 1;
+
+	if (tt_link_flush(link) != TUTTI_OK)
+		return;
+	shutdown(link->fd, SHUT_WR);
+	for (int i = 0; i < most && done > 0; i++)
+		if (tt_read_some(link->fd, bytes, sizeof(bytes), &done) != TUTTI_OK)
+			return;
+}
+
 static tutti_status
 read_descriptor(struct tt_link *link, enum tt_frame *type, size_t *n)
 {

@@ -66,6 +66,10 @@ bool tt_link_wants_to_write(const struct tt_link *link);
 /* Writes what is possible. ERR_PEER. */
 tutti_status tt_link_flush(struct tt_link *link);
 
+/* The last words: writes what is possible, and reads what has come, because a connection that is closed with unread
+ * bytes in it takes back what was written to it. */
+void tt_link_part(struct tt_link *link);
+
 /* The next frame, whose bytes stay until the next call. TUTTI_IN_PROGRESS: not yet. ERR_PEER: there will be none. */
 tutti_status tt_link_read(struct tt_link *link, enum tt_frame *type, const unsigned char **bytes, size_t *n);
 /* After an offer whose descriptor follows: the next thing read is TT_FRAME_DESCRIPTOR, in descriptor_in; -1 there: it came, but

@@ -485,5 +485,5 @@ tt_world_stop(struct tt_world *world)
 	for (struct tt_link *link = first_link(world); link != NULL; link = next_link(world, link))
 		if (link->state == TT_LINK_OPEN &&
 		    tt_link_send(link, TT_FRAME_GOODBYE, head, sizeof(head), NULL, 0) == TUTTI_OK)
-			tt_link_flush(link);
+			tt_link_part(link);
 }
