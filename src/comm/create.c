@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "bootstrap/identity.h"
+#include "comm/arguments.h"
 #include "comm/comm.h"
 #include "shm/shm.h"
 #include "tcp/tcp.h"
@@ -525,13 +526,13 @@ tutti_comm_destroy(tutti_comm *comm)
 {
 	if (comm == NULL)
 		return TUTTI_OK;
-	if (comm->generation == tt_process_generation()) {
-		tt_comm_progress_stop(comm);
-		if (comm->world != NULL && !tt_failure_raised(comm->failure))
-			tt_failure_leave(comm->failure);
-		if (comm->head != NULL) /* else what was sent must still arrive */
-			tt_ports_cancel(&comm->ports);
-	}
+	/* A forked child has a copy of the memory, but not the threads and not the say over the connections. */
+	TT_TRY(tt_check_comm(comm, "tutti_comm_destroy"));
+	tt_comm_progress_stop(comm);
+	if (comm->world != NULL && !tt_failure_raised(comm->failure))
+		tt_failure_leave(comm->failure);
+	if (comm->head != NULL) /* else what was sent must still arrive */
+		tt_ports_cancel(&comm->ports);
 	dismantle(comm);
 	return TUTTI_OK;
 }
