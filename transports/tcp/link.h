@@ -18,6 +18,7 @@ struct tutti_link {
 	int live_index; /* in endpoint->live, -1 = not connected */
 	bool known; /* connect() was called */
 	bool blocked; /* the socket took no more */
+	bool heard; /* the latest attempt reached a listener, which has not answered: busy, not unreachable */
 	bool watches_out;
 	tutti_status status; /* TUTTI_OK while it lives */
 	uint64_t told; /* of stream.moved, what progress() has counted */

@@ -58,6 +58,9 @@ tt_tcp_link_tick(tutti_link *link, int64_t now_ns)
 {
 	int next;
 
+	/* Who does not look at its connections now may do so after the time limit of whoever waits for it. */
+	if (tt_dial_expired(&link->dial, now_ns) && link->heard)
+		link->dial.deadline_ns = tt_deadline_ns(link->endpoint->connect_timeout_ms);
 	if (tt_dial_expired(&link->dial, now_ns)) {
 		tt_tcp_link_die(link, TUTTI_ERR_PEER, "rank %d could not be reached within %lld ms (%s)", link->peer,
 		    (long long)link->endpoint->connect_timeout_ms,
@@ -74,6 +77,9 @@ tt_tcp_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status 
 {
 	const bool dialed = candidate->dialed;
 	char text[sizeof(link->attempt)];
+
+	if (dialed)
+		link->heard = !candidate->connecting;
 
 	/* Whoever proves that he is the peer, and says this, means it. */
 	snprintf(text, sizeof(text), "%s", why);
