@@ -24,9 +24,7 @@
 #include "base/error.h"
 #include "base/port.h"
 #include "shm/shm.h"
-#ifdef HAVE_TCP
 #include "tcp/tcp.h"
-#endif
 
 #define REPETITIONS 60
 #define WINDOW 8 /* messages under way in the bandwidth test */
@@ -387,10 +385,8 @@ main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--processes") == 0)
 			processes = true;
-#ifdef HAVE_TCP
 		else if (strcmp(argv[i], "tcp") == 0)
 			transport = tt_transport_tcp();
-#endif
 		else if (strcmp(argv[i], "shm") != 0)
 			return fprintf(stderr, "usage: transport_pingpong [--processes] [shm|tcp]\n"), 2;
 	}

@@ -15,18 +15,14 @@
 #include "chaos.h"
 #include "promises.h"
 #include "shm/shm.h"
-#ifdef HAVE_TCP
 #include "tcp/tcp.h"
-#endif
 
 static const struct {
 	const char *name;
 	tutti_transport_entry entry;
 } built_in[] = {
     {"shm", tt_transport_shm},
-#ifdef HAVE_TCP
     {"tcp", tt_transport_tcp},
-#endif
 };
 
 struct arguments {
