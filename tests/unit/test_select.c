@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_select.c - the selector is total, honest about what it refuses, and follows the rules it is given.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "select/rules.h"
+#include "select/select.h"
+
+static struct tt_select_facts
+facts(int nranks, int nnodes)
+{
+	struct tt_select_facts f;
+	int node_of[64];
+
+	for (int r = 0; r < nranks; r++)
+		node_of[r] = r * nnodes / nranks;
+	tt_select_facts_init(&f, nranks, nnodes, node_of);
+	f.cores = 64;
+	f.lanes = 4;
+	return f;
+}
+
+static struct tt_select_call
+call(enum tt_collective collective, uint64_t bytes)
+{
+	return (struct tt_select_call){
+	    .collective = collective, .dtype = TUTTI_FLOAT32, .op = TUTTI_SUM, .bytes = bytes, .row_bytes = bytes};
+}
+
+Test(select, there_is_always_a_legal_choice, .timeout = 20)
+{
+	const int ranks[] = {1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 32, 64};
+
+	for (size_t i = 0; i < sizeof(ranks) / sizeof(ranks[0]); i++)
+		for (int nodes = 1; nodes <= ranks[i]; nodes++)
+			for (int c = 0; c < TT_COLLECTIVES; c++)
+				for (uint64_t bytes = 0; bytes < (uint64_t)1 << 40; bytes = bytes * 17 + 3)
+					for (int variant = 0; variant < 8; variant++) {
+						struct tt_select_facts f = facts(ranks[i], nodes);
+						struct tt_select_call k = call((enum tt_collective)c, bytes);
+						struct tt_choice choice;
+
+						f.reproducible = variant & 1;
+						k.uneven = (variant & 2) != 0 && c != TT_ALL_REDUCE &&
+							   c != TT_REDUCE && c != TT_BROADCAST && c != TT_BARRIER;
+						k.dtype = variant & 4 ? TUTTI_BFLOAT16 : TUTTI_FLOAT64;
+						cr_assert(tt_select(&f, &k, &choice) == TUTTI_OK,
+						    "%s, %d ranks on %d nodes, variant %d: %s",
+						    tt_collective_name(k.collective), ranks[i], nodes, variant,
+						    tt_last_error()->message);
+						cr_assert(choice.slices >= 1 && choice.window >= 1 &&
+							  choice.window <= f.lanes);
+					}
+}
+
+Test(select, small_floats_are_summed_with_one_rounding_where_ranks_share_memory)
+{
+	const struct tt_select_facts f = facts(8, 2);
+	struct tt_select_call k = call(TT_ALL_REDUCE, 1 << 20);
+	struct tt_choice choice;
+
+	k.dtype = TUTTI_FLOAT8_E4M3;
+	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
+	cr_expect(ne(uint, choice.algorithm->flags & TT_ALG_ONE_ROUNDING, 0));
+	k.forced = "ring";
+	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_ERR_UNSUPPORTED));
+	cr_expect(strstr(tt_last_error()->message, "rounding") != NULL);
+	k.op = TUTTI_MAX;
+	cr_expect(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
+}
+
+Test(select, an_unknown_algorithm_is_answered_with_those_there_are)
+{
+	const struct tt_select_facts f = facts(4, 1);
+	struct tt_select_call k = call(TT_ALL_REDUCE, 64);
+	struct tt_choice choice;
+
+	k.forced = "rign";
+	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_ERR_ARGUMENT));
+	cr_expect(strstr(tt_last_error()->message, "ring") != NULL);
+	k.forced = "";
+	cr_expect(eq(int, tt_select(&f, &k, &choice), TUTTI_ERR_ARGUMENT));
+}
+
+Test(select, rules_name_algorithms_by_size)
+{
+	const char *rules = "all_reduce:0-8K=oneshot,8K-=ring;broadcast=chain";
+
+	cr_assert(eq(int, tt_select_rules_check(rules), TUTTI_OK));
+	cr_expect(eq(str, (char *)tt_rules_find(rules, TT_ALL_REDUCE, 0)->name, "oneshot"));
+	cr_expect(eq(str, (char *)tt_rules_find(rules, TT_ALL_REDUCE, 8191)->name, "oneshot"));
+	cr_expect(eq(str, (char *)tt_rules_find(rules, TT_ALL_REDUCE, 8192)->name, "ring"));
+	cr_expect(eq(str, (char *)tt_rules_find(rules, TT_BROADCAST, 1)->name, "chain"));
+	cr_expect(tt_rules_find(rules, TT_BARRIER, 1) == NULL);
+}
+
+Test(select, a_rule_is_obeyed_where_it_is_possible)
+{
+	struct tt_select_facts f = facts(4, 1);
+	struct tt_select_call k = call(TT_ALL_REDUCE, 1 << 20);
+	struct tt_choice choice;
+
+	strcpy(f.rules, "all_reduce=tree");
+	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
+	cr_expect(eq(str, (char *)choice.algorithm->name, "tree"));
+	f.reproducible = 1;
+	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
+	cr_expect(ne(str, (char *)choice.algorithm->name, "tree"));
+}
+
+Test(select, bad_rules_say_what_is_wrong)
+{
+	const char *bad[] = {"all_reduce", "all_reduce:", "nothing=ring", "all_reduce=rign", "all_reduce:8=ring",
+	    "all_reduce:0-8Q=ring", "all_reduce:0-8K=", ":0-8K=ring", "all_reduce:0-8K=ring,;=x"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		cr_expect(tt_select_rules_check(bad[i]) == TUTTI_ERR_ARGUMENT, "\"%s\" was accepted", bad[i]);
+		cr_expect(tt_last_error()->message[0] != '\0');
+	}
+}
+
+Test(select, random_rules_do_no_harm, .timeout = 20)
+{
+	const char alphabet[] = "all_reduce:0-8K=ring,;chn9M";
+	unsigned seed = 5;
+
+	for (int round = 0; round < 200000; round++) {
+		char text[40];
+		const size_t n = (size_t)rand_r(&seed) % sizeof(text);
+
+		for (size_t i = 0; i < n; i++)
+			text[i] = alphabet[(size_t)rand_r(&seed) % (sizeof(alphabet) - 1)];
+		text[n ? n - 1 : 0] = '\0';
+		if (tt_select_rules_check(text) != TUTTI_OK)
+			continue;
+		(void)tt_rules_find(text, TT_ALL_REDUCE, 100);
+	}
+}
+
+Test(select, the_report_is_as_long_as_it_says)
+{
+	const struct tt_select_facts f = facts(4, 1);
+	const struct tt_select_call k = call(TT_ALL_REDUCE, 1 << 20);
+
+	for (int json = 0; json < 2; json++) {
+		const size_t need = tt_select_explain(&f, &k, json, NULL, 0);
+		char *text = malloc(need + 1);
+
+		cr_assert(gt(sz, need, 100));
+		cr_expect(eq(sz, tt_select_explain(&f, &k, json, text, need + 1), need));
+		cr_expect(eq(sz, strlen(text), need));
+		cr_expect(strstr(text, "ring") != NULL);
+		free(text);
+	}
+}
