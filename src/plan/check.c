@@ -272,6 +272,8 @@ build_world(struct tt_world *w)
 	TT_TRY(take(&w->pieces, 2 * need.rows, sizeof(*w->pieces)));
 	TT_TRY(take(&w->operands, need.operands, sizeof(*w->operands)));
 	TT_TRY(take(&w->result, (size_t)w->rounds * w->widths.widest, sizeof(*w->result)));
+	TT_TRY(tt_world_grow((void **)&w->index, 0, &w->index_room, 256, sizeof(*w->index)));
+	TT_TRY(tt_world_grow((void **)&w->payload, 0, &w->payload_room, 256, sizeof(*w->payload)));
 	memset(w->pair, 0xff, n * n * sizeof(*w->pair));
 	for (int r = 0, lane = 0, at = 0; r < w->nranks; r++)
 		for (int l = 0; l < w->window; l++, lane++) {

@@ -125,13 +125,20 @@ parts_of(size_t len, int part, int parts, int of, struct tt_piece *pieces)
 	size_t first, last, n;
 	int made = 0;
 
+	if (of == 1) {
+		pieces[0] = (struct tt_piece){0, len};
+		return parts && len;
+	}
+
 	for (int i = 0; i < 2; i++) {
 		const int from = i ? 0 : part, many = i ? parts - straight : straight;
 
 		if (many == 0)
 			continue;
 		tt_part(len, (size_t)of, (size_t)from, &first, &n);
-		tt_part(len, (size_t)of, (size_t)(from + many - 1), &last, &n);
+		last = first;
+		if (many > 1)
+			tt_part(len, (size_t)of, (size_t)(from + many - 1), &last, &n);
 		if (last + n > first)
 			pieces[made++] = (struct tt_piece){first, last + n - first};
 	}
