@@ -72,7 +72,7 @@ write_row(FILE *file, const struct tt_bench_row *row)
 	fprintf(file,
 	    ", \"size\": %zu, \"count\": %zu, \"type\": \"%s\", \"redop\": \"%s\", \"root\": %d, "
 	    "\"iterations\": %zu",
-	    row->bytes, row->count, tt_bench_dtypes[row->dtype].name,
+	    row->bytes, row->count, row->bytes > 0 ? tt_bench_dtypes[row->dtype].name : "none",
 	    row->op >= 0 ? tt_bench_ops[row->op].name : "none", row->root, row->iterations);
 	write_figures(file, "out_of_place", &row->figures[0]);
 	if (row->collective != TT_BENCH_BARRIER)
