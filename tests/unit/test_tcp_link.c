@@ -370,6 +370,24 @@ Test(tcp_link, no_descriptor_left_is_survived, .timeout = 60)
 	close_pair(&pair);
 }
 
+Test(tcp_link, a_busy_peer_is_waited_for_beyond_the_limit, .timeout = 60)
+{
+	struct setup hasty = usual;
+	struct pair pair;
+	struct message send;
+	char out[] = "hello";
+	const int64_t until = tt_now_ns() + 700 * TT_MS;
+
+	hasty.connect_ms = 200;
+	open_pair(&pair, &hasty);
+	post_send(pair.link[0], &send, 0, out, sizeof(out));
+	/* Rank 1 listens, and does not look. */
+	for (; tt_now_ns() < until; poll(NULL, 0, 1))
+		tt_endpoint_progress(pair.endpoint[0]);
+	cr_assert(eq(int, run(&pair, &send), TUTTI_OK), "%s", why(pair.link[0]));
+	close_pair(&pair);
+}
+
 /* ---- how they do not come ---- */
 
 static void

@@ -142,10 +142,12 @@ tt_tcp_link_recv(tutti_link *link, tutti_transfer *transfer)
 	}
 	/* A grant that this needs goes out with the next progress(), often together with a send. */
 	tt_stream_recv(&link->stream, transfer);
-	if (link->live_index < 0)
-		tt_tcp_link_want(link);
-	else if (TT_UNLIKELY(link->stream.differs))
+	if (link->live_index < 0) {
+		if (!transfer->passive)
+			tt_tcp_link_want(link);
+	} else if (TT_UNLIKELY(link->stream.differs)) {
 		tt_tcp_link_differ(link);
+	}
 	link->told = link->stream.moved;
 	return TUTTI_OK;
 }

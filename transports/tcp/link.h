@@ -18,7 +18,7 @@ struct tutti_link {
 	int live_index; /* in endpoint->live, -1 = not connected */
 	bool known; /* connect() was called */
 	bool blocked; /* the socket took no more */
-	bool heard; /* the latest attempt reached a listener, which has not answered: busy, not unreachable */
+	bool heard; /* since the deadline was set, an attempt reached a listener that did not answer: it is busy */
 	bool watches_out;
 	tutti_status status; /* TUTTI_OK while it lives */
 	uint64_t told; /* of stream.moved, what progress() has counted */

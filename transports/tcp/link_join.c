@@ -59,8 +59,10 @@ tt_tcp_link_tick(tutti_link *link, int64_t now_ns)
 	int next;
 
 	/* Who does not look at its connections now may do so after the time limit of whoever waits for it. */
-	if (tt_dial_expired(&link->dial, now_ns) && link->heard)
+	if (tt_dial_expired(&link->dial, now_ns) && link->heard) {
+		link->heard = false;
 		link->dial.deadline_ns = tt_deadline_ns(link->endpoint->connect_timeout_ms);
+	}
 	if (tt_dial_expired(&link->dial, now_ns)) {
 		tt_tcp_link_die(link, TUTTI_ERR_PEER, "rank %d could not be reached within %lld ms (%s)", link->peer,
 		    (long long)link->endpoint->connect_timeout_ms,
@@ -78,9 +80,9 @@ tt_tcp_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status 
 	const bool dialed = candidate->dialed;
 	char text[sizeof(link->attempt)];
 
-	if (dialed)
-		link->heard = !candidate->connecting;
-
+	/* A stranger who answered at the peer's address is no sign of the peer. */
+	if (dialed && !candidate->connecting && status != TUTTI_ERR_AUTH && status != TUTTI_ERR_VERSION)
+		link->heard = true;
 	/* Whoever proves that he is the peer, and says this, means it. */
 	snprintf(text, sizeof(text), "%s", why);
 	if (candidate->greeting.phase != TT_GREETING_PROVING && link->live_index < 0 &&

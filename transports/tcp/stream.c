@@ -17,7 +17,7 @@
 /* A peer's messages set aside take at most about this much, unless there are very many lanes. */
 #define ASIDE_BYTES ((size_t)1 << 20)
 #define LANE_BYTES_LEAST ((size_t)32 << 10)
-#define LANE_BYTES_MOST ((size_t)256 << 10)
+#define LANE_BYTES_MOST ASIDE_BYTES
 #define EAGER_BYTES_MOST ((size_t)64 << 10)
 
 static size_t
@@ -41,7 +41,7 @@ tt_stream_init(struct tt_stream *stream, uint32_t lanes, void *scratch, size_t s
 	stream->scratch = scratch;
 	stream->scratch_bytes = scratch_bytes;
 	stream->credit_units = (uint32_t)(lane_bytes(lanes) / TT_UNIT);
-	/* A quarter: credit that is free but not yet given back (less than a half) never stops a whole message. */
+	/* A quarter: credit that is free but not yet given back (less than a quarter too) never stops a message. */
 	stream->eager_most = tt_min_size(EAGER_BYTES_MOST, lane_bytes(lanes) / 4);
 	return TUTTI_OK;
 }
@@ -83,7 +83,7 @@ void
 tt_stream_tell(struct tt_stream *stream, struct tt_lane *lane)
 {
 	const bool grant = lane->grant_next != NULL && lane->granted < TT_GRANTS;
-	const bool credit = lane->units_used - lane->units_told >= stream->credit_units / 2;
+	const bool credit = lane->units_used - lane->units_told >= stream->credit_units / 4;
 
 	if (lane->in_control || !(grant || credit))
 		return;

@@ -29,12 +29,12 @@
 #include "tcp/frame.h"
 #include "tcp/pending.h"
 
-#define TT_GRANTS 4 /* large messages of a lane that may be under way at a time */
+#define TT_GRANTS 8 /* large messages of a lane that may be under way at a time */
 #define TT_BATCH_FRAMES 32
 #define TT_BATCH_PIECES 128
 #define TT_BATCH_BYTES TT_CHUNK_BYTES /* no new frame is begun beyond that */
 #define TT_INLINE_BYTES 128 /* so few are copied behind their head rather than gathered */
-#define TT_STAGE_BYTES ((size_t)8 << 10)
+#define TT_STAGE_BYTES (((size_t)16 << 10) + TT_FRAME_LONG)
 #define TT_INPUT_PIECES 18
 
 struct tt_lane {

@@ -218,7 +218,7 @@ write_control(struct tt_stream *stream)
 			write_grant(stream, lane);
 			continue;
 		}
-		if (lane->units_used - lane->units_told >= stream->credit_units / 2)
+		if (lane->units_used - lane->units_told >= stream->credit_units / 4)
 			write_credit(stream, lane);
 		lane->in_control = false;
 		stream->control_first = lane->control_next;
