@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * world_roll.h - the second half of the creation protocol, for world_join.c only: what happens between a rank and
+ * world_roll.h - the second half of the creation protocol (world_roll.c, world_verdict.c), for world_join.c only: what happens between a rank and
  * its children and parent once it has them.
  */
 #ifndef TT_BOOTSTRAP_WORLD_ROLL_H

@@ -6,9 +6,9 @@
  *	 from the parent┼─► route by `to` ───┼─► to the one link that leads there
  *	    own outbox ─┘                    └─► to all links but the one it came from
  *
- * The rule: links belong to this thread alone. Other threads put what they want sent into the outbox, under its
- * lock, and ring the bell; handlers are called without any lock. It sleeps in epoll_wait(2) unless something
- * happens, and it never waits for a peer: a queue that a peer does not take ends the connection.
+ * The rule: links belong to this thread alone. Other threads put what they want sent into the outbox and ring the
+ * bell; handlers are called without any lock. It sleeps in epoll_wait(2) unless something happens, and it never
+ * waits for a peer: a queue that a peer does not take ends the connection.
  */
 #include "bootstrap/world_internal.h"
 
@@ -25,15 +25,14 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/wait.h"
-#include "bootstrap/bytes.h"
+#include "bootstrap/world_outbox.h"
 
-#define MUCH ((size_t)1 << 20) /* in the queue for a peer, which must then be seen to read; in the outbox */
+#define MUCH ((size_t)1 << 20) /* in the queue for a peer: it must be seen to read */
 #define TOO_MUCH ((size_t)1 << 24) /* for any peer */
 #define STUCK_AFTER (1000 * TT_MS)
 #define MOST_EVENTS 32
 #define MOST_FRAMES 64 /* of one link before the next one has its turn */
 #define MOST_SLEEP_MS 60000
-#define ENTRY_HEAD 8 /* of the outbox: to, length */
 
 struct tt_world_thread {
 	struct tt_world *world;
@@ -44,9 +43,7 @@ struct tt_world_thread {
 	tt_atomic_u32 stop, started;
 	bool is_behind; /* much is queued for somebody */
 
-	pthread_mutex_t lock; /* of the next three */
-	unsigned char *outbox;
-	size_t outbox_bytes, outbox_room;
+	struct tt_outbox outbox;
 };
 
 static void
@@ -227,52 +224,11 @@ write_links(struct tt_world_thread *thread)
 /* ---- the outbox and the alarm ---------------------------------------------------------------------------- */
 
 static void
-empty_outbox(struct tt_world_thread *thread)
+send_own(void *context, int to, const void *bytes, size_t n)
 {
-	unsigned char *bytes;
-	size_t end;
+	struct tt_world_thread *thread = context;
 
-	pthread_mutex_lock(&thread->lock);
-	bytes = thread->outbox;
-	end = thread->outbox_bytes;
-	thread->outbox = NULL;
-	thread->outbox_bytes = thread->outbox_room = 0;
-	pthread_mutex_unlock(&thread->lock);
-	for (size_t at = 0; at < end;) {
-		const int to = (int32_t)tt_get_u32(bytes + at);
-		const size_t n = tt_get_u32(bytes + at + 4);
-
-		route(thread, NULL, to, thread->world->rank, bytes + at + ENTRY_HEAD, n);
-		at += ENTRY_HEAD + n;
-	}
-	tt_free(bytes);
-}
-
-static tutti_status
-put_into_outbox(struct tt_world_thread *thread, int to, const void *bytes, size_t n)
-{
-	const size_t end = thread->outbox_bytes + ENTRY_HEAD + n;
-
-	if (end > MUCH)
-		return tt_fail(TUTTI_ERR_NOMEM, to, "%zu bytes of messages wait for the background thread: too many",
-		    thread->outbox_bytes);
-	if (end > thread->outbox_room) {
-		const size_t room = end < 2048 ? 4096 : end * 2;
-		void *memory;
-
-		TT_TRY(tt_alloc(1, room, "messages to be sent", &memory));
-		if (thread->outbox_bytes > 0)
-			memcpy(memory, thread->outbox, thread->outbox_bytes);
-		tt_free(thread->outbox);
-		thread->outbox = memory;
-		thread->outbox_room = room;
-	}
-	tt_put_u32(thread->outbox + thread->outbox_bytes, (uint32_t)to);
-	tt_put_u32(thread->outbox + thread->outbox_bytes + 4, (uint32_t)n);
-	if (n > 0)
-		memcpy(thread->outbox + thread->outbox_bytes + ENTRY_HEAD, bytes, n);
-	thread->outbox_bytes = end;
-	return TUTTI_OK;
+	route(thread, NULL, to, thread->world->rank, bytes, n);
 }
 
 tutti_status
@@ -287,9 +243,7 @@ tt_world_send(struct tt_world *world, int to, const void *bytes, size_t n)
 		    TT_WORLD_MESSAGE, world->size);
 	if (thread == NULL)
 		return tt_fail(TUTTI_ERR_STATE, -1, "a message before the background thread was started");
-	pthread_mutex_lock(&thread->lock);
-	status = put_into_outbox(thread, to, bytes, n);
-	pthread_mutex_unlock(&thread->lock);
+	status = tt_outbox_put(&thread->outbox, to, bytes, n);
 	ring(thread);
 	return status;
 }
@@ -375,14 +329,14 @@ thread_main(void *context)
 	while (tt_load_acquire(&thread->stop) == 0) {
 		/* While a queue is long, what this rank wants sent waits in the outbox, and is refused when that is full. */
 		if (!thread->is_behind)
-			empty_outbox(thread);
+			tt_outbox_empty(&thread->outbox, send_own, thread);
 		write_links(thread);
 		listen_once(thread);
 		look_at_alarm(thread);
 	}
 	/* What was sent before the goodbye goes out before it. */
 	thread->handler = (struct tt_world_handler){.context = NULL};
-	empty_outbox(thread);
+	tt_outbox_empty(&thread->outbox, send_own, thread);
 	if (word != NULL)
 		tt_death_release(word);
 	return NULL;
@@ -393,8 +347,7 @@ destroy(struct tt_world_thread *thread)
 {
 	tt_fd_close(thread->epoll);
 	tt_fd_close(thread->bell);
-	pthread_mutex_destroy(&thread->lock);
-	tt_free(thread->outbox);
+	tt_outbox_fini(&thread->outbox);
 	tt_free(thread);
 }
 
@@ -451,7 +404,7 @@ tt_world_start(struct tt_world *world, const struct tt_world_handler *handler)
 	thread->handler = *handler;
 	thread->epoll = thread->bell = -1;
 	tt_store_relaxed(&thread->alarm_ns, (uint64_t)INT64_MAX);
-	pthread_mutex_init(&thread->lock, NULL);
+	tt_outbox_init(&thread->outbox);
 	world->thread = thread;
 	status = prepare(thread);
 	if (status == TUTTI_OK)
