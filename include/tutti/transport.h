@@ -48,6 +48,7 @@ typedef struct tutti_transfer {
 	tutti_fold fold;           /* receive only, if the endpoint has TUTTI_CAN_FOLD: takes the place of parts */
 	void *fold_context;
 	uint32_t grain;            /* bytes of an element, a power of two ≤ 8; 1 without fold */
+	uint32_t passive;          /* receive only: 1 = the peer may never send; do not connect for its sake */
 
 	tutti_status status;       /* TUTTI_IN_PROGRESS while pending, then TUTTI_OK or why not */
 	unsigned char peer_mark[TUTTI_MARK_BYTES]; /* with TUTTI_ERR_MISMATCH: what the other side said */
