@@ -24,7 +24,7 @@
 enum tt_launch_output {
 	TT_OUTPUT_PREFIXED, /* "[rank] " before each line */
 	TT_OUTPUT_PLAIN, /* whole lines */
-	TT_OUTPUT_DIRECT, /* the ranks write to our descriptors themselves */
+	TT_OUTPUT_DIRECT, /* the ranks write to our descriptors themselves, and say themselves why they fail */
 };
 
 struct tt_launch {

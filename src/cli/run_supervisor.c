@@ -134,7 +134,7 @@ report(struct supervisor *s, int rank, int status)
 		tt_output_line(&s->streams[1], "tutti %s: rank %d (pid %d) was killed by signal %d (%s)%s", command,
 		    rank, pid, WTERMSIG(status), strsignal(WTERMSIG(status)),
 		    WCOREDUMP(status) ? ", core dumped" : "");
-	else
+	else if (s->launch->output != TT_OUTPUT_DIRECT)
 		tt_output_line(&s->streams[1], "tutti %s: rank %d (pid %d) exited with status %d", command, rank, pid,
 		    WEXITSTATUS(status));
 }

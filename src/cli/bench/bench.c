@@ -10,10 +10,9 @@
 
 #include "base/error.h"
 #include "base/settings.h"
-#include "bootstrap/identity.h"
 #include "cli/bench/bench_measure.h"
 #include "cli/cli.h"
-#include "cli/run_launch.h"
+#include "cli/relaunch.h"
 
 struct session {
 	const struct tt_bench_options *options;
@@ -249,42 +248,20 @@ fits_memory(const struct tt_bench_options *options, int ranks)
 static int
 launch(const struct tt_bench_options *options, int argc, char **argv)
 {
-	const int cores = tt_host_cores();
-	struct tt_launch launch = {.command = "bench", .output = TT_OUTPUT_DIRECT};
-	char **arguments;
-	int status;
+	const int ranks = tt_relaunch_ranks(options->ranks);
 
-	launch.ranks = options->ranks > 0 ? options->ranks : cores > 2 ? cores : 2;
-	if (launch.ranks > TT_LAUNCH_RANKS)
-		launch.ranks = TT_LAUNCH_RANKS;
-	if (!fits_memory(options, launch.ranks))
+	if (!fits_memory(options, ranks))
 		return tt_complain("bench",
-		    "two buffers of -e %zu bytes for each of %d ranks do not fit into this "
-		    "machine's memory",
-		    options->end, launch.ranks);
-	arguments = calloc((size_t)argc + 2, sizeof *arguments);
-	if (arguments == NULL)
-		return tt_complain("bench", "no memory");
-	arguments[0] = (char[]){"/proc/self/exe"};
-	for (int i = 0; i < argc; i++)
-		arguments[i + 1] = argv[i];
-	launch.argv = arguments;
-	status = tt_launch_run(&launch);
-	free(arguments);
-	return status;
-}
-
-static const char *
-environment(void *context, const char *name)
-{
-	return getenv(name);
+		    "two buffers of -e %zu bytes for each of %d ranks do not fit into this machine's memory",
+		    options->end, ranks);
+	return tt_relaunch("bench", ranks, argc, argv);
 }
 
 int
 tt_bench_main(int argc, char **argv)
 {
 	struct tt_bench_options options;
-	struct tt_identity identity;
+	struct tt_place place;
 	char **given = calloc((size_t)argc + 1, sizeof *given);
 	int status;
 
@@ -297,15 +274,15 @@ tt_bench_main(int argc, char **argv)
 		status = TT_EXIT_OK;
 	} else if (status != TT_BENCH_GO) {
 		/* The complaint was made. */
-	} else if (tt_identity_read(environment, NULL, &identity) != TUTTI_OK) {
-		status = complain_own();
-	} else if (identity.launcher == TT_LAUNCHER_NONE) {
+	} else if (!tt_place_find("bench", &place)) {
+		status = TT_EXIT_FAILURE;
+	} else if (!place.launched) {
 		status = launch(&options, argc, given);
-	} else if (options.ranks > 0 && identity.size > 0 && options.ranks != identity.size) {
-		status = tt_usage("bench", "-g %d: %s has started %d already", options.ranks,
-		    tt_launcher_name(identity.launcher), identity.size);
+	} else if (options.ranks > 0 && place.size > 0 && options.ranks != place.size) {
+		status =
+		    tt_usage("bench", "-g %d: %s has started %d already", options.ranks, place.launcher, place.size);
 	} else {
-		status = be_rank(&options, identity.rank);
+		status = be_rank(&options, place.rank);
 	}
 	free(given);
 	return status;
