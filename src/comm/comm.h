@@ -15,7 +15,9 @@
 #include "bootstrap/world.h"
 #include "comm/call.h"
 #include "comm/failure.h"
+#include "comm/memo.h"
 #include "engine/executor.h"
+#include "engine/p2p.h"
 #include "select/select.h"
 
 enum tt_request_state {
@@ -33,12 +35,29 @@ struct tutti_request {
 	enum tt_request_state state;
 	tutti_status status; /* once ended */
 	tutti_error error; /* once ended and failed */
-	int64_t deadline_ns;
+	int64_t deadline_ns; /* 0: a blocking call's, not yet computed: the clock is read only if it has to wait */
+	bool plan_is_memo; /* the plan is pinned by the memo */
 	int64_t timeout_ms; /* what the caller asked for, for messages */
 	struct tt_call call;
 	struct tt_run run;
 	size_t *tables; /* copies of counts and offsets of an uneven operation; owned, kept */
 	size_t tables_room; /* entries */
+	bool is_message; /* a send or receive: */
+	struct tt_p2p_op message;
+	int *sender; /* the caller's, or NULL */
+	struct tutti_request *before; /* in the list of pending messages */
+	bool in_group; /* the program has no handle of it; once it has ended it is free */
+	struct tutti_request *group; /* the one that the program waits for, once started */
+	size_t members; /* of a group: so many have not ended */
+};
+
+/* What one thread issues between tutti_group_begin and tutti_group_end. */
+struct tt_group {
+	tt_atomic_u64 owner; /* the thread, 0 = no group is open */
+	int depth;
+	size_t begun, recorded; /* calls; they differ if the latest one has failed */
+	struct tutti_request *first, *last; /* recorded, linked by next */
+	tutti_error error; /* of the first call that failed */
 };
 
 struct tutti_comm {
@@ -53,7 +72,9 @@ struct tutti_comm {
 	struct tt_node_stage *stage; /* NULL if alone on the node */
 	uint64_t stage_offset;
 	struct tt_executor *executor;
+	struct tt_p2p *p2p;
 	struct tt_plan_cache *plans;
+	struct tt_memo memo; /* its plans stay pinned until the communicator goes */
 	struct tt_select_facts facts;
 	const struct tt_kernels *kernels;
 	struct tt_failure *failure;
@@ -62,6 +83,9 @@ struct tutti_comm {
 	pthread_mutex_t lock;
 	tt_atomic_u32 contenders; /* threads that want the lock */
 	struct tutti_request *head, *tail; /* queue: the head runs */
+	struct tutti_request *messages; /* sends and receives that are pending */
+	int64_t messages_quiet_ns; /* nothing has moved since then, 0 = it has */
+	struct tt_group group;
 	struct tutti_request *free_requests, *all_requests;
 	uint64_t issued;
 	bool told; /* the failure has been told to the program: from now on ERR_STATE */
@@ -100,9 +124,15 @@ struct tt_intent {
 
 /* May this communicator be used now? Tells a failure once, afterwards ERR_STATE. */
 tutti_status tt_comm_usable(tutti_comm *comm);
-/* Starts an operation; blocks if request is NULL. */
+/* Starts an operation; blocks if request is NULL. In a group it only records it. */
 tutti_status tt_comm_issue(
     tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request **request);
+/* Is anything pending? */
+static inline bool
+tt_comm_busy(const tutti_comm *comm)
+{
+	return comm->head != NULL || comm->messages != NULL;
+}
 /* Advances as far as possible without waiting; the lock is held. Returns how much moved. */
 int tt_comm_advance(tutti_comm *comm);
 /* Waits until the request has ended. */
@@ -111,9 +141,39 @@ void tt_comm_wait(tutti_comm *comm, tutti_request *request);
 void tt_comm_look_around(tutti_comm *comm, int64_t now_ns);
 /* The ended request's status and error record go to the caller; the request is free again. */
 tutti_status tt_comm_finish(tutti_comm *comm, tutti_request *request);
+/* A request of the pool, with nothing in it; back to the pool, if it has not been started; its end. The lock is held. */
+tutti_status tt_request_get(tutti_comm *comm, tutti_request **request);
+void tt_request_put(tutti_comm *comm, tutti_request *request);
+void tt_request_end(tutti_request *request, tutti_status status);
+/* What options say about time. */
+void tt_request_limit(const tutti_comm *comm, const tutti_options *options, tutti_request *request);
+/* A collective that is prepared takes its number and its place in the queue; the lock is held. */
+void tt_comm_enqueue(tutti_comm *comm, tutti_request *request);
+/* Gives a started request to the caller, or waits for it if there is no place to put it. The lock is not held. */
+tutti_status tt_comm_hand_over(tutti_comm *comm, tutti_request *issued, tutti_request **request);
 /* The lock for a thread that is about to drive or to issue. */
 void tt_comm_lock(tutti_comm *comm);
 void tt_comm_unlock(tutti_comm *comm);
+
+/* ---- sends and receives (messages.c); the lock is held ------------------------------------------------------------ */
+
+void tt_messages_start(tutti_comm *comm, tutti_request *request);
+int tt_messages_advance(tutti_comm *comm);
+void tt_messages_look(tutti_comm *comm, int64_t now_ns);
+void tt_messages_end_all(tutti_comm *comm, const tutti_error *cause);
+
+/* ---- groups (group.c) --------------------------------------------------------------------------------------------- */
+
+/* Is the calling thread in a group of this communicator? */
+bool tt_group_recording(const tutti_comm *comm);
+/* An operation is about to be checked: if it fails, nothing follows, and the group keeps its error. */
+void tt_group_call_begins(tutti_comm *comm);
+/* The operation has been recorded; the lock is held. */
+void tt_group_record(tutti_comm *comm, tutti_request *request);
+/* In a group there are no requests. */
+tutti_status tt_group_check(const tutti_comm *comm, tutti_request **request);
+/* A member has ended. */
+void tt_group_member_ended(tutti_request *member);
 
 /* ---- progress (progress.c) -------------------------------------------------------------------------------------- */
 

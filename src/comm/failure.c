@@ -308,8 +308,9 @@ static void
 open_inquest(
     struct tt_failure *f, enum tt_report_kind kind, int accused, uint64_t sequence, const char *text, int64_t now_ns)
 {
-	/* A stall's inquest gives way to one that must end in a verdict. */
-	if (f->inquest.open && f->inquest.kind != TT_REPORT_STALL)
+	/* A stall's inquest gives way to one that must end in a verdict, and what came of a mismatch to the mismatch. */
+	if (f->inquest.open && f->inquest.kind != TT_REPORT_STALL &&
+	    !(kind == TT_REPORT_MISMATCH && f->inquest.kind == kind && sequence < f->inquest.sequence))
 		return;
 	f->inquest.open = true;
 	f->inquest.number++;

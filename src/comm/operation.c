@@ -42,13 +42,30 @@ tt_comm_unlock(tutti_comm *comm)
 /* ---- ends ----------------------------------------------------------------------------------------------------- */
 
 static void
-end_request(tutti_request *request, tutti_status status)
+let_plan_go(tutti_request *request)
+{
+	if (request->run.plan != NULL && !request->plan_is_memo)
+		tt_plan_unpin(request->comm->plans, request->run.plan);
+	request->run.plan = NULL;
+}
+
+void
+tt_request_put(tutti_comm *comm, tutti_request *request)
+{
+	let_plan_go(request);
+	request->state = TT_REQUEST_FREE;
+	request->next = comm->free_requests;
+	comm->free_requests = request;
+}
+
+void
+tt_request_end(tutti_request *request, tutti_status status)
 {
 	request->status = status;
 	request->state = TT_REQUEST_ENDED;
-	if (request->run.plan != NULL)
-		tt_plan_unpin(request->comm->plans, request->run.plan);
-	request->run.plan = NULL;
+	let_plan_go(request);
+	if (request->group != NULL)
+		tt_group_member_ended(request);
 }
 
 static void
@@ -91,8 +108,9 @@ end_all(tutti_comm *comm)
 		if (cause.sequence == 0)
 			name_operation(request);
 		comm->told = true;
-		end_request(request, cause.status);
+		tt_request_end(request, cause.status);
 	}
+	tt_messages_end_all(comm, &cause);
 }
 
 tutti_status
@@ -102,9 +120,7 @@ tt_comm_finish(tutti_comm *comm, tutti_request *request)
 
 	if (status != TUTTI_OK)
 		(void)tt_fail_with(&request->error);
-	request->state = TT_REQUEST_FREE;
-	request->next = comm->free_requests;
-	comm->free_requests = request;
+	tt_request_put(comm, request);
 	return status;
 }
 
@@ -137,7 +153,13 @@ report_mismatch(tutti_comm *comm, const tutti_request *request, const struct tt_
 	memcpy(&theirs, fault->peer_mark, sizeof(theirs));
 	tt_call_print(&request->call, call, sizeof(call));
 	tt_call_print(&theirs, other, sizeof(other));
-	if (tt_call_equal(&theirs, &request->call))
+	if (theirs.sequence == 0)
+		snprintf(text, sizeof(text),
+		    "rank %d says that its operations differ from those of rank %d, whose operation %" PRIu64
+		    " is %s; "
+		    "every rank must issue the same operations in the same order",
+		    fault->peer, comm->rank, mine, call);
+	else if (tt_call_equal(&theirs, &request->call))
 		snprintf(text, sizeof(text),
 		    "in operation %" PRIu64 ", %s, rank %d and rank %d disagree on the size of a "
 		    "message: %zu and %zu bytes; check the counts that each rank gives",
@@ -173,7 +195,7 @@ report_fault(tutti_comm *comm, const tutti_request *request, int64_t now_ns)
 }
 
 static void
-look_at_head(tutti_comm *comm, const tutti_request *head, int64_t now_ns)
+look_at_head(tutti_comm *comm, tutti_request *head, int64_t now_ns)
 {
 	char text[300], call[160];
 	int rank;
@@ -187,6 +209,8 @@ look_at_head(tutti_comm *comm, const tutti_request *head, int64_t now_ns)
 		tt_failure_report(comm->failure, TT_REPORT_DEATH, rank, head->call.sequence, text, now_ns);
 		return;
 	}
+	if (head->deadline_ns == 0)
+		head->deadline_ns = head->timeout_ms < 0 ? TT_FOREVER : now_ns + head->timeout_ms * TT_MS;
 	if (now_ns >= head->deadline_ns && !comm->reported) {
 		comm->reported = true;
 		snprintf(text, sizeof(text), "operation %" PRIu64 " (%s) did not end within %" PRId64 " ms",
@@ -214,6 +238,7 @@ tt_comm_look_around(tutti_comm *comm, int64_t now_ns)
 
 	tt_failure_driven(comm->failure, now_ns);
 	if (comm->world == NULL) {
+		tt_messages_look(comm, now_ns);
 		tt_failure_alarm(comm->failure, now_ns);
 		return;
 	}
@@ -227,6 +252,7 @@ tt_comm_look_around(tutti_comm *comm, int64_t now_ns)
 	}
 	if (comm->head != NULL)
 		look_at_head(comm, comm->head, now_ns);
+	tt_messages_look(comm, now_ns);
 }
 
 /* ---- driving ---------------------------------------------------------------------------------------------------- */
@@ -237,12 +263,16 @@ tt_comm_advance(tutti_comm *comm)
 	int moved = 0;
 
 	if (TT_UNLIKELY(tt_failure_raised(comm->failure))) {
-		moved = comm->head != NULL;
+		moved = tt_comm_busy(comm);
 		end_all(comm);
 		return moved;
 	}
-	if (comm->head != NULL && !comm->reported)
+	if (tt_comm_busy(comm) && !comm->reported)
 		moved += tt_ports_progress(&comm->ports);
+	if (comm->messages != NULL && !comm->reported) {
+		moved += tt_messages_advance(comm);
+		comm->messages_quiet_ns = moved > 0 ? 0 : comm->messages_quiet_ns;
+	}
 	while (comm->head != NULL && !comm->reported) {
 		tutti_request *head = comm->head;
 		tutti_status status = TUTTI_OK;
@@ -268,7 +298,7 @@ tt_comm_advance(tutti_comm *comm)
 		}
 		pop(comm);
 		tt_failure_finished(comm->failure, head->call.sequence);
-		end_request(head, TUTTI_OK);
+		tt_request_end(head, TUTTI_OK);
 		moved++;
 	}
 	return moved;
@@ -308,8 +338,8 @@ tt_comm_wait(tutti_comm *comm, tutti_request *request)
 
 /* ---- issuing ------------------------------------------------------------------------------------------------------ */
 
-static tutti_status
-get_request(tutti_comm *comm, tutti_request **request)
+tutti_status
+tt_request_get(tutti_comm *comm, tutti_request **request)
 {
 	void *memory;
 
@@ -324,6 +354,9 @@ get_request(tutti_comm *comm, tutti_request **request)
 	(*request)->comm = comm;
 	(*request)->next = NULL;
 	(*request)->run.plan = NULL;
+	(*request)->plan_is_memo = false;
+	(*request)->group = NULL;
+	(*request)->is_message = (*request)->in_group = false;
 	return TUTTI_OK;
 }
 
@@ -400,6 +433,62 @@ whole_bytes(const tutti_comm *comm, const struct tt_intent *intent)
 	return (uint64_t)intent->count * tt_dtype_size(intent->dtype) * (uint64_t)(in > out ? in : out);
 }
 
+static void
+fill_arithmetic(const tutti_comm *comm, const struct tt_intent *intent, struct tt_run *run)
+{
+	run->first_lane = 0;
+	if (!tt_collective_reduces(intent->collective))
+		return;
+	run->reduce = comm->kernels->reduce[intent->dtype][intent->op];
+	run->finish = intent->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE;
+	run->divisor = (uint32_t)comm->size;
+}
+
+static struct tt_memo_key
+memo_key(const struct tt_intent *intent)
+{
+	return (struct tt_memo_key){.count = intent->count,
+	    .root = intent->root,
+	    .collective = (uint8_t)intent->collective,
+	    .dtype = (uint8_t)intent->dtype,
+	    .op = (uint8_t)intent->op,
+	    .in_place = intent->in_place};
+}
+
+static bool
+recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
+{
+	const struct tt_memo_key key = memo_key(intent);
+	const struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
+	struct tt_run *run = &request->run;
+
+	if (call->forced != NULL || call->uneven || intent->nothing || !tt_memo_holds(entry, &key))
+		return false;
+	request->call.algorithm = entry->algorithm;
+	request->plan_is_memo = true;
+	run->plan = entry->plan;
+	run->window = entry->window;
+	run->operands.slices = entry->slices;
+	fill_arithmetic(comm, intent, run);
+	return true;
+}
+
+/* The memo takes the request's pin over. A plan that a pending request still uses stays where it is. */
+static void
+remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
+{
+	const struct tt_memo_key key = memo_key(intent);
+	struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
+
+	if (call->forced != NULL || call->uneven || (entry->plan != NULL && comm->head != NULL))
+		return;
+	if (entry->plan != NULL)
+		tt_plan_unpin(comm->plans, entry->plan);
+	*entry = (struct tt_memo_entry){
+	    key, request->run.plan, request->call.algorithm, request->run.window, request->run.operands.slices};
+	request->plan_is_memo = true;
+}
+
 /* Algorithm, plan, slices: everything that must be the same on every rank comes from agreed inputs only. */
 static tutti_status
 choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
@@ -422,6 +511,8 @@ choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *op
 	struct tt_choice choice;
 	int least;
 
+	if (recall(comm, intent, &call, request))
+		return TUTTI_OK;
 	TT_TRY(tt_select(&comm->facts, &call, &choice));
 	request->call.algorithm = algorithm_index(choice.algorithm);
 	if (intent->nothing)
@@ -435,12 +526,8 @@ choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *op
 	}
 	if (run->window > run->operands.slices)
 		run->window = run->operands.slices;
-	run->first_lane = 0;
-	if (tt_collective_reduces(intent->collective)) {
-		run->reduce = comm->kernels->reduce[intent->dtype][intent->op];
-		run->finish = intent->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE;
-		run->divisor = (uint32_t)comm->size;
-	}
+	remember(comm, intent, &call, request);
+	fill_arithmetic(comm, intent, run);
 	return TUTTI_OK;
 }
 
@@ -452,7 +539,7 @@ prepare(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *o
 	const bool reduces = tt_collective_reduces(intent->collective);
 
 	request->timeout_ms = timeout;
-	request->deadline_ns = tt_deadline_ns(timeout);
+	request->deadline_ns = 0;
 	request->call = (struct tt_call){.count = intent->uneven ? 0 : intent->count,
 	    .root = intent->root,
 	    .collective = (uint8_t)intent->collective,
@@ -475,7 +562,7 @@ issue_locked(tutti_comm *comm, const struct tt_intent *intent, const tutti_optio
 	status = prepare(comm, intent, options, request);
 	if (status != TUTTI_OK) {
 		/* Nothing has happened yet: the call had no effect. */
-		if (request->run.plan != NULL)
+		if (request->run.plan != NULL && !request->plan_is_memo)
 			tt_plan_unpin(comm->plans, request->run.plan);
 		request->next = comm->free_requests;
 		comm->free_requests = request;
@@ -503,17 +590,18 @@ tt_comm_issue(tutti_comm *comm, const struct tt_intent *intent, const tutti_opti
 
 	tt_comm_lock(comm);
 	status = issue_locked(comm, intent, options, &issued);
-	tt_comm_unlock(comm);
-	TT_TRY(status);
-	if (request != NULL) {
+	if (status == TUTTI_OK && request != NULL) {
+		issued->deadline_ns = tt_deadline_ns(issued->timeout_ms);
 		*request = issued;
 		tt_comm_progress_wake(comm);
-		return TUTTI_OK;
+	} else if (status == TUTTI_OK) {
+		if (issued->state != TT_REQUEST_ENDED) {
+			tt_comm_unlock(comm);
+			tt_comm_wait(comm, issued);
+			tt_comm_lock(comm);
+		}
+		status = tt_comm_finish(comm, issued);
 	}
-	if (issued->state != TT_REQUEST_ENDED)
-		tt_comm_wait(comm, issued);
-	tt_comm_lock(comm);
-	status = tt_comm_finish(comm, issued);
 	tt_comm_unlock(comm);
 	return status;
 }

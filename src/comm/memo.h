@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * memo.h - what was chosen for a call, so that the next call of its kind need not be priced again.
+ *
+ * A small table, one entry per hash. An entry keeps its plan pinned. Only calls that leave the choice to the selector
+ * and have even counts are remembered: for them the choice is a function of the key.
+ */
+#ifndef TT_COMM_MEMO_H
+#define TT_COMM_MEMO_H
+
+#include "plan/plan.h"
+
+#define TT_MEMO_ENTRIES 64 /* a power of two */
+
+struct tt_memo_key {
+	uint64_t count;
+	int32_t root;
+	uint8_t collective, dtype, op, in_place;
+};
+
+struct tt_memo_entry {
+	struct tt_memo_key key;
+	const struct tt_plan *plan; /* NULL: the entry is empty */
+	uint32_t algorithm; /* index in the table + 1 */
+	int window, slices;
+};
+
+struct tt_memo {
+	struct tt_memo_entry entries[TT_MEMO_ENTRIES];
+};
+
+static inline struct tt_memo_entry *
+tt_memo_slot(struct tt_memo *memo, const struct tt_memo_key *key)
+{
+	uint64_t h = key->count ^ ((uint64_t)(uint32_t)key->root << 32);
+
+	h ^= (uint64_t)key->collective << 8 | (uint64_t)key->dtype << 16 | (uint64_t)key->op << 24 | key->in_place;
+	h *= UINT64_C(0x9e3779b97f4a7c15);
+	return &memo->entries[h >> 58];
+}
+
+static inline bool
+tt_memo_holds(const struct tt_memo_entry *entry, const struct tt_memo_key *key)
+{
+	const struct tt_memo_key *k = &entry->key;
+
+	return entry->plan != NULL && k->count == key->count && k->root == key->root &&
+	       k->collective == key->collective && k->dtype == key->dtype && k->op == key->op &&
+	       k->in_place == key->in_place;
+}
+
+#endif /* TT_COMM_MEMO_H */
