@@ -76,7 +76,9 @@ struct tt_world_handler {
 	/* The process of `rank` is gone (or unreachable: why says how it was noticed) without having said goodbye.
 	 * Reported by every rank that notices it itself; the handler spreads the word. */
 	void (*lost)(void *context, int rank, const char *why);
-	/* `rank` said goodbye: it has destroyed its side. Told to every rank. */
+	/* `rank` said goodbye: it has destroyed its side. Told to every rank that can be reached: a leader that leaves
+	 * (rank 0 too) cuts the way through it, and nobody is reported lost for that. What ranks on the two sides of
+	 * the cut do afterwards is known to each other only through the node's memory. */
 	void (*left)(void *context, int rank);
 	/* The time set by tt_world_set_alarm has come. */
 	void (*alarm)(void *context, int64_t now_ns);
