@@ -32,13 +32,14 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-#define LINE_PAYLOAD (TT_LINE - 8 - TUTTI_MARK_BYTES)
+#define LINE_PAYLOAD (TT_LINE - 16 - TUTTI_MARK_BYTES)
 #define CHUNK_MOST ((size_t)128 << 10) /* of one tick: four of them fit an L2 cache of today */
 #define ONE_SHOT_BYTES ((size_t)16 << 10) /* two members; fewer with more of them */
 #define GRAIN 64
 
 struct line {
 	tt_atomic_u64 tick; /* one more than the tick that the line belongs to */
+	uint64_t past; /* the marks of all earlier jobs: two roots of one broadcast do not look at each other */
 	unsigned char mark[TUTTI_MARK_BYTES];
 	unsigned char payload[LINE_PAYLOAD];
 } TT_ALIGNED(TT_LINE);
@@ -63,6 +64,10 @@ struct tt_node_stage {
 	size_t chunk, result; /* bytes of a slot, of a result slot */
 	uint64_t finished; /* everybody is done with all ticks before this one */
 	uint64_t tick; /* next one to be used */
+	uint64_t past; /* of the marks of all earlier jobs */
+	unsigned char previous[TUTTI_MARK_BYTES]; /* the latest of them */
+	unsigned char mark[TUTTI_MARK_BYTES]; /* of the job */
+	bool strayed; /* it was the past that differed */
 
 	struct tt_node_job job;
 	uint64_t first, end, now; /* ticks of the job */
@@ -172,8 +177,10 @@ publish(struct tt_node_stage *s, uint64_t tick)
 {
 	struct line *line = &s->lines[s->me].line[tick % 2];
 
-	if (tick == s->first)
-		memcpy(line->mark, s->job.mark, TUTTI_MARK_BYTES);
+	if (tick == s->first) {
+		memcpy(line->mark, s->mark, TUTTI_MARK_BYTES);
+		line->past = s->past;
+	}
 	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in met() */
 }
 
@@ -185,15 +192,16 @@ publish_done(struct tt_node_stage *s, uint64_t ticks)
 
 /* Has `member` published tick `now`? With its mark checked at the job's first tick. */
 static tutti_status
-met(const struct tt_node_stage *s, int member)
+met(struct tt_node_stage *s, int member)
 {
 	const struct line *line = line_of(s, member);
 
 	if (tt_load_acquire(&line->tick) < s->now + 1) /* pairs with the release in publish() */
 		return TUTTI_IN_PROGRESS;
-	if (s->now == s->first && memcmp(line->mark, s->job.mark, TUTTI_MARK_BYTES) != 0)
-		return TUTTI_ERR_MISMATCH;
-	return TUTTI_OK;
+	if (s->now != s->first)
+		return TUTTI_OK;
+	s->strayed = line->past != s->past;
+	return s->strayed || memcmp(line->mark, s->mark, TUTTI_MARK_BYTES) != 0 ? TUTTI_ERR_MISMATCH : TUTTI_OK;
 }
 
 /* All lines at tick `now`, from `seen` on. */
@@ -526,11 +534,27 @@ fits_line(const struct tt_node_stage *s)
 	return bytes <= LINE_PAYLOAD;
 }
 
+/* Takes the latest mark into the past: a multiplication per word. */
+static void
+remember(struct tt_node_stage *s)
+{
+	uint64_t words[TUTTI_MARK_BYTES / 8];
+
+	memcpy(words, s->mark, sizeof(words));
+	memcpy(s->previous, s->mark, sizeof(s->previous));
+	for (size_t i = 0; i < TT_COUNT_OF(words); i++) {
+		s->past = (s->past ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		s->past ^= s->past >> 32;
+	}
+}
+
 void
 tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 {
 	assert(s->phase == ENDED);
+	remember(s);
 	s->job = *job;
+	memcpy(s->mark, job->mark, TUTTI_MARK_BYTES);
 	s->phase = ENTER;
 	s->first = s->now = s->tick;
 	s->end = s->first + ticks_of(s);
@@ -558,7 +582,7 @@ tt_node_stage_advance(struct tt_node_stage *s, int *moved, int *rank, const void
 		s->phase = ENDED;
 	} else if (status == TUTTI_ERR_MISMATCH) {
 		*rank = s->ranks[s->seen];
-		*mark = line_of(s, s->seen)->mark;
+		*mark = s->strayed ? s->previous : line_of(s, s->seen)->mark;
 	}
 	return status;
 }
