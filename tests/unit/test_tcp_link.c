@@ -470,6 +470,26 @@ Test(tcp_link, a_transfer_that_is_not_well_formed_is_refused, .timeout = 60)
 	close_pair(&pair);
 }
 
+/* A rank's message to itself ends two transfers in one post; whoever looks only after progress() must hear of it. */
+Test(tcp_link, what_a_post_ended_is_news, .timeout = 60)
+{
+	struct pair pair;
+	struct message send, recv;
+	char out[8] = "self", in[8] = "";
+
+	open_pair(&pair, &usual);
+	cr_assert(eq(int, tt_endpoint_link(pair.endpoint[0], 0, &pair.link[1]), TUTTI_OK));
+	post_recv(pair.link[1], &recv, 0, in, sizeof(in));
+	post_send(pair.link[1], &send, 0, out, sizeof(out));
+	cr_assert(eq(int, recv.transfer.status, TUTTI_OK));
+	cr_assert(eq(int, tt_endpoint_arm(pair.endpoint[0]), TUTTI_IN_PROGRESS));
+	cr_assert(gt(int, tt_endpoint_progress(pair.endpoint[0]), 0));
+	cr_assert(eq(int, tt_endpoint_progress(pair.endpoint[0]), 0));
+	cr_assert(eq(int, tt_endpoint_arm(pair.endpoint[0]), TUTTI_OK));
+	tt_endpoint_disarm(pair.endpoint[0]);
+	close_pair(&pair);
+}
+
 /* ---- how they end ---- */
 
 /* The child takes part until it is killed. */

@@ -359,8 +359,8 @@ int
 tt_endpoint_progress(tutti_endpoint *endpoint)
 {
 	const bool direct = endpoint->nlive <= DIRECT_LINKS;
+	int news;
 
-	endpoint->news = 0;
 	/* From the last to the first: a link that dies gives its place to one that had its turn. */
 	for (int i = endpoint->nlive - 1; i >= 0; i--) {
 		tutti_link *link = endpoint->live[i];
@@ -374,7 +374,9 @@ tt_endpoint_progress(tutti_endpoint *endpoint)
 	if (is_restless(endpoint))
 		tick(endpoint);
 	tt_candidate_sweep(endpoint);
-	return endpoint->news;
+	news = endpoint->news;
+	endpoint->news = 0;
+	return news;
 }
 
 /* ---- sleeping ---- */
@@ -420,6 +422,10 @@ tt_endpoint_arm(tutti_endpoint *endpoint)
 {
 	struct epoll_event event;
 
+	/* A post may have ended other transfers than its own; whoever looks at them after progress() only must not
+	 * sleep now. */
+	if (endpoint->news > 0)
+		return TUTTI_IN_PROGRESS;
 	for (int i = endpoint->nlive - 1; i >= 0; i--) {
 		tutti_link *link = endpoint->live[i];
 

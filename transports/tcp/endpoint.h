@@ -49,7 +49,7 @@ struct tutti_endpoint {
 	int nunproven;
 	unsigned char *scratch;
 	size_t scratch_bytes;
-	int news; /* transfers moved or ended since progress() began */
+	int news; /* transfers moved or ended that no progress() has reported yet */
 	uint32_t calls;
 	bool look; /* ask epoll in the next progress() */
 	bool cancelled;

@@ -104,6 +104,7 @@ tt_tcp_link_send(tutti_link *link, tutti_transfer *transfer)
 	if (link->peer == link->endpoint->rank) {
 		if (!tt_self_send(&link->self, transfer))
 			tt_tcp_link_differ(link);
+		tt_tcp_link_count(link);
 		return TUTTI_OK;
 	}
 	tt_stream_send(&link->stream, transfer);
@@ -111,7 +112,7 @@ tt_tcp_link_send(tutti_link *link, tutti_transfer *transfer)
 		tt_tcp_link_want(link);
 	else if (!link->blocked)
 		tt_tcp_link_write(link);
-	link->told = link->stream.moved;
+	tt_tcp_link_count(link);
 	return TUTTI_OK;
 }
 
@@ -138,6 +139,7 @@ tt_tcp_link_recv(tutti_link *link, tutti_transfer *transfer)
 	if (link->peer == link->endpoint->rank) {
 		if (!tt_self_recv(&link->self, transfer))
 			tt_tcp_link_differ(link);
+		tt_tcp_link_count(link);
 		return TUTTI_OK;
 	}
 	/* A grant that this needs goes out with the next progress(), often together with a send. */
@@ -148,8 +150,17 @@ tt_tcp_link_recv(tutti_link *link, tutti_transfer *transfer)
 	} else if (TT_UNLIKELY(link->stream.differs)) {
 		tt_tcp_link_differ(link);
 	}
-	link->told = link->stream.moved;
+	tt_tcp_link_count(link);
 	return TUTTI_OK;
+}
+
+void
+tt_tcp_link_count(tutti_link *link)
+{
+	const uint64_t moved = link->stream.moved + link->self.moved;
+
+	link->endpoint->news += (int)(moved - link->told);
+	link->told = moved;
 }
 
 tutti_status
@@ -203,6 +214,5 @@ tt_tcp_link_die(tutti_link *link, tutti_status status, const char *format, ...)
 	disconnect(link);
 	tt_self_end(&link->self, status);
 	tt_stream_end(&link->stream, status);
-	link->endpoint->news += (int)(link->stream.moved - link->told);
-	link->told = link->stream.moved;
+	tt_tcp_link_count(link);
 }

@@ -21,7 +21,7 @@ struct tutti_link {
 	bool heard; /* since the deadline was set, an attempt reached a listener that did not answer: it is busy */
 	bool watches_out;
 	tutti_status status; /* TUTTI_OK while it lives */
-	uint64_t told; /* of stream.moved, what progress() has counted */
+	uint64_t told; /* of what moved, what endpoint->news has in it */
 	struct tt_self self; /* in the place of a stream, if the peer is this rank */
 	struct tt_stream stream;
 	struct tt_dial dial;
@@ -45,6 +45,9 @@ tutti_status tt_tcp_link_recv(tutti_link *link, tutti_transfer *transfer);
 tutti_status tt_tcp_link_error(const tutti_link *link, char *message, size_t message_bytes);
 /* The link is over: records why, ends its transfers, gives up its connection. */
 void tt_tcp_link_die(tutti_link *link, tutti_status status, const char *format, ...) TT_PRINTF(3, 4);
+
+/* What moved or ended, whoever made it move, is news of the next progress(). */
+void tt_tcp_link_count(tutti_link *link);
 
 /* link_join.c: getting a connection */
 /* Somebody wants something from the peer: connects, if it has not been begun. */

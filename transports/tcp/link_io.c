@@ -179,8 +179,6 @@ tt_tcp_link_differ(tutti_link *link)
 void
 tt_tcp_link_turn(tutti_link *link)
 {
-	tutti_endpoint *endpoint = link->endpoint;
-
 	if (tt_stream_has_output(&link->stream))
 		tt_tcp_link_write(link);
 	if (link->live_index >= 0)
@@ -190,8 +188,7 @@ tt_tcp_link_turn(tutti_link *link)
 	/* What just came may have made something to say: grants, credit, sends that have been granted. */
 	if (link->live_index >= 0 && !link->blocked && tt_stream_has_output(&link->stream))
 		tt_tcp_link_write(link);
-	endpoint->news += (int)(link->stream.moved - link->told);
-	link->told = link->stream.moved;
+	tt_tcp_link_count(link);
 }
 
 void
