@@ -118,8 +118,12 @@ tutti_comm_create_from_env(const tutti_config *config, tutti_comm **comm)
 	warn_of_unknown(&settings, identity.rank);
 	log = tt_settings_log(&settings, identity.rank);
 	deadline_ns = tt_deadline_ns(settings.timeout_ms);
-	tt_log(&log, TT_LOG_INFO, "rank %d of %d, told by %s (seen: %s)", identity.rank, identity.size,
-	    tt_launcher_name(identity.launcher), identity.seen);
+	if (identity.launcher == TT_LAUNCHER_NONE)
+		tt_log(&log, TT_LOG_INFO, "no launcher found%s%s: alone", identity.seen[0] != '\0' ? ", but " : "",
+		    identity.seen);
+	else
+		tt_log(&log, TT_LOG_INFO, "rank %d of %d, told by %s (seen: %s)", identity.rank, identity.size,
+		    tt_launcher_name(identity.launcher), identity.seen);
 	if (identity.size == 1)
 		return tt_comm_build(1, 0, NULL, NULL, &settings, deadline_ns, comm);
 	status =

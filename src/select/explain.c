@@ -82,16 +82,16 @@ put_text(struct writer *w, const struct tt_select_facts *facts, const struct tt_
 	    facts->nranks, facts->nnodes, facts->nnodes == 1 ? "" : "s");
 	put(w, "chosen: %s in %d slice%s, %d at a time: %s\n\n", choice->algorithm->name, choice->slices,
 	    choice->slices == 1 ? "" : "s", choice->window, why);
-	put(w, "  %-20s %12s %10s %10s %10s %10s\n", "algorithm", "predicted us", "latency", "wire", "reduce",
+	put(w, "  %-22s %12s %10s %10s %10s %10s\n", "algorithm", "predicted us", "latency", "wire", "reduce",
 	    "copy");
 	for (int i = 0; i < n; i++) {
 		const struct tt_candidate *c = &candidates[i];
 
 		if (!c->eligible) {
-			put(w, "  %-20s not possible: %s\n", c->algorithm->name, c->why_not);
+			put(w, "  %-22s not possible: %s\n", c->algorithm->name, c->why_not);
 			continue;
 		}
-		put(w, "%c %-20s %12.2f %10.2f %10.2f %10.2f %10.2f\n", c->algorithm == choice->algorithm ? '*' : ' ',
+		put(w, "%c %-22s %12.2f %10.2f %10.2f %10.2f %10.2f\n", c->algorithm == choice->algorithm ? '*' : ' ',
 		    c->algorithm->name, c->predicted_s * 1e6, c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6,
 		    c->copy_s * 1e6);
 	}
