@@ -218,6 +218,32 @@ TUTTI_API tutti_status tutti_all_to_allv(tutti_comm *comm, const void *send, con
     const size_t *send_offsets, void *recv, const size_t *recv_counts, const size_t *recv_offsets,
     tutti_dtype dtype, const tutti_options *options, tutti_request **request);
 
+/* ---- point to point --------------------------------------------------------------------------------------
+ *
+ * A send meets the first receive with its peer and tag that no earlier send has met; order counts for each (peer,
+ * tag) only, and independently of collectives. Count and dtype must be equal on both sides, else ERR_MISMATCH ends
+ * the communicator's operations, as any disagreement does. Tags are 0 to 2^31 - 1. A send may wait for its receive; a send
+ * to oneself works when it, or its receive, is nonblocking or in a group. */
+
+TUTTI_API tutti_status tutti_send(tutti_comm *comm, const void *buffer, size_t count, tutti_dtype dtype, int peer,
+    int tag, const tutti_options *options, tutti_request **request);
+/* peer may be TUTTI_ANY_PEER: the message with that tag that arrived first. *sender (may be NULL) is its rank, once
+ * the receive has ended well. */
+TUTTI_API tutti_status tutti_recv(tutti_comm *comm, void *buffer, size_t count, tutti_dtype dtype, int peer, int tag,
+    int *sender, const tutti_options *options, tutti_request **request);
+
+/* ---- groups ---------------------------------------------------------------------------------------------
+ *
+ * What one thread issues on a communicator between begin and end is only recorded, with a NULL request, and started
+ * together by the outermost end: sends and receives cannot block each other. The calls must not depend on each
+ * other's results. Groups nest. A group here may meet single calls on another rank. A call that fails on its
+ * arguments says so at once, and the outermost end then returns that error and starts nothing. */
+
+TUTTI_API tutti_status tutti_group_begin(tutti_comm *comm);
+/* Blocks until all of the group has ended if request is NULL, else gives one request for all of it. The status is that
+ * of the first operation that failed. An inner end takes a NULL request. ERR_STATE without a begin. */
+TUTTI_API tutti_status tutti_group_end(tutti_comm *comm, tutti_request **request);
+
 /* ---- requests ------------------------------------------------------------------------------------------- */
 
 /* *done = 0: pending. *done = 1: ended, freed, *request = NULL, and the operation's status is returned. */

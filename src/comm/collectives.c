@@ -13,10 +13,11 @@
 
 /* The caller's options in the form of this version, fields that it does not have unset. */
 static tutti_status
-begin(const tutti_comm *comm, const char *function, const tutti_options *options, tutti_options *full)
+begin(tutti_comm *comm, const char *function, const tutti_options *options, tutti_options *full)
 {
 	*full = (tutti_options)TUTTI_OPTIONS_INIT;
 	TT_TRY(tt_check_comm(comm, function));
+	tt_group_call_begins(comm);
 	TT_TRY(tt_check_options(options));
 	if (options != NULL)
 		memcpy(full, options, tt_min_size(options->size, sizeof(*full)));

@@ -145,11 +145,10 @@ tutti_status tt_comm_finish(tutti_comm *comm, tutti_request *request);
 tutti_status tt_request_get(tutti_comm *comm, tutti_request **request);
 void tt_request_put(tutti_comm *comm, tutti_request *request);
 void tt_request_end(tutti_request *request, tutti_status status);
-/* What options say about time. */
-void tt_request_limit(const tutti_comm *comm, const tutti_options *options, tutti_request *request);
 /* A collective that is prepared takes its number and its place in the queue; the lock is held. */
 void tt_comm_enqueue(tutti_comm *comm, tutti_request *request);
-/* Gives a started request to the caller, or waits for it if there is no place to put it. The lock is not held. */
+/* Gives a started request to the caller, or waits for it if there is no place to put it. The lock is held, but for
+ * the waiting. */
 tutti_status tt_comm_hand_over(tutti_comm *comm, tutti_request *issued, tutti_request **request);
 /* The lock for a thread that is about to drive or to issue. */
 void tt_comm_lock(tutti_comm *comm);

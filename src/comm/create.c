@@ -179,7 +179,7 @@ environment(const tutti_comm *comm)
 	tutti_environment env = {.size = sizeof(env),
 	    .rank = comm->rank,
 	    .nranks = comm->size,
-	    .lanes = TT_EXECUTOR_LANES,
+	    .lanes = TT_EXECUTOR_LANES + TT_P2P_LANES,
 	    .key = tt_world_key(comm->world),
 	    .interfaces = comm->settings.text[TT_SET_INTERFACES],
 	    .port_range = comm->settings.text[TT_SET_PORT_RANGE],
@@ -428,6 +428,7 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 	TT_TRY(agree_facts(comm, transports, deadline_ns, &set));
 	comm->crowded = comm->facts.most_per_node > comm->facts.cores;
 	TT_TRY(tt_executor_create(&comm->ports, (size_t)comm->facts.staging_bytes, &comm->executor));
+	TT_TRY(tt_p2p_create(&comm->ports, TT_EXECUTOR_LANES, &comm->p2p));
 	TT_TRY(tt_plan_cache_create(PLAN_CACHE_BYTES, &comm->plans));
 	if (comm->world != NULL) {
 		TT_TRY(join_up(comm, set, deadline_ns));
@@ -451,7 +452,7 @@ let_go_requests(tutti_comm *comm)
 
 		tt_free(request->tables);
 		request->tables = NULL;
-		if (request->state == TT_REQUEST_FREE) {
+		if (request->state == TT_REQUEST_FREE || request->in_group) {
 			tt_free(request);
 		} else {
 			if (request->state != TT_REQUEST_ENDED) {
@@ -476,6 +477,7 @@ dismantle(tutti_comm *comm)
 	tt_segment_close(comm->segment);
 	tt_executor_destroy(comm->executor);
 	tt_node_stage_destroy(comm->stage);
+	tt_p2p_destroy(comm->p2p);
 	let_go_requests(comm);
 	if (comm->plans != NULL)
 		tt_plan_cache_destroy(comm->plans);
@@ -531,7 +533,7 @@ tutti_comm_destroy(tutti_comm *comm)
 	tt_comm_progress_stop(comm);
 	if (comm->world != NULL && !tt_failure_raised(comm->failure))
 		tt_failure_leave(comm->failure);
-	if (comm->head != NULL) /* else what was sent must still arrive */
+	if (tt_comm_busy(comm)) /* else what was sent must still arrive */
 		tt_ports_cancel(&comm->ports);
 	dismantle(comm);
 	return TUTTI_OK;

@@ -464,6 +464,11 @@ hear(struct tt_failure *f, enum tt_report_kind kind, int accused, uint64_t seque
 	if (tt_failure_raised(f) || f->adopt.set)
 		return;
 	describe(&error, kind, accused, sequence, text);
+	if (sequence == 0 && (kind == TT_REPORT_MISMATCH || kind == TT_REPORT_TIMEOUT)) {
+		/* Of a send or receive: two ranks know all there is to know. */
+		give_verdict(f, &error, now_ns);
+		return;
+	}
 	switch (kind) {
 	case TT_REPORT_DEATH:
 	case TT_REPORT_ABORT:
@@ -530,6 +535,17 @@ tt_failure_deserter(struct tt_failure *f, uint64_t sequence)
 			found = r;
 	pthread_mutex_unlock(&f->lock);
 	return found;
+}
+
+bool
+tt_failure_has_left(struct tt_failure *f, int rank)
+{
+	bool left;
+
+	pthread_mutex_lock(&f->lock);
+	left = f->ranks[rank].left;
+	pthread_mutex_unlock(&f->lock);
+	return left;
 }
 
 /* ---- what comes in -------------------------------------------------------------------------------------------- */

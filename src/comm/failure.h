@@ -64,6 +64,9 @@ void tt_failure_report(struct tt_failure *failure, enum tt_report_kind kind, int
 /* A rank that has left (destroyed its side) and never called operation `sequence`: -1 = none. */
 int tt_failure_deserter(struct tt_failure *failure, uint64_t sequence);
 
+/* Has this rank left? */
+bool tt_failure_has_left(struct tt_failure *failure, int rank);
+
 /* ---- what comes in (the background thread) */
 void tt_failure_message(struct tt_failure *failure, int from, const void *bytes, size_t n, int64_t now_ns);
 void tt_failure_left(struct tt_failure *failure, int rank);

@@ -480,7 +480,8 @@ remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_selec
 	const struct tt_memo_key key = memo_key(intent);
 	struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
 
-	if (call->forced != NULL || call->uneven || (entry->plan != NULL && comm->head != NULL))
+	if (call->forced != NULL || call->uneven ||
+	    (entry->plan != NULL && (comm->head != NULL || comm->group.first != NULL)))
 		return;
 	if (entry->plan != NULL)
 		tt_plan_unpin(comm->plans, entry->plan);
@@ -551,6 +552,21 @@ prepare(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *o
 	return choose(comm, intent, options, request);
 }
 
+void
+tt_comm_enqueue(tutti_comm *comm, tutti_request *request)
+{
+	request->call.sequence = ++comm->issued;
+	memcpy(request->run.mark, &request->call, sizeof(request->call));
+	tt_failure_called(comm->failure, &request->call);
+	request->state = TT_REQUEST_QUEUED;
+	request->next = NULL;
+	if (comm->tail != NULL)
+		comm->tail->next = request;
+	else
+		comm->head = request;
+	comm->tail = request;
+}
+
 static tutti_status
 issue_locked(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request **issued)
 {
@@ -558,28 +574,37 @@ issue_locked(tutti_comm *comm, const struct tt_intent *intent, const tutti_optio
 	tutti_status status;
 
 	TT_TRY(tt_comm_usable(comm));
-	TT_TRY(get_request(comm, &request));
+	TT_TRY(tt_request_get(comm, &request));
 	status = prepare(comm, intent, options, request);
 	if (status != TUTTI_OK) {
 		/* Nothing has happened yet: the call had no effect. */
-		if (request->run.plan != NULL && !request->plan_is_memo)
-			tt_plan_unpin(comm->plans, request->run.plan);
-		request->next = comm->free_requests;
-		comm->free_requests = request;
+		tt_request_put(comm, request);
 		return status;
 	}
-	request->call.sequence = ++comm->issued;
-	memcpy(request->run.mark, &request->call, sizeof(request->call));
-	tt_failure_called(comm->failure, &request->call);
-	request->state = TT_REQUEST_QUEUED;
-	if (comm->tail != NULL)
-		comm->tail->next = request;
-	else
-		comm->head = request;
-	comm->tail = request;
+	if (TT_UNLIKELY(tt_group_recording(comm))) {
+		tt_group_record(comm, request);
+		return TUTTI_OK;
+	}
+	tt_comm_enqueue(comm, request);
 	(void)tt_comm_advance(comm);
 	*issued = request;
 	return TUTTI_OK;
+}
+
+tutti_status
+tt_comm_hand_over(tutti_comm *comm, tutti_request *issued, tutti_request **request)
+{
+	if (request != NULL) {
+		*request = issued;
+		tt_comm_progress_wake(comm);
+		return TUTTI_OK;
+	}
+	if (issued->state != TT_REQUEST_ENDED) {
+		tt_comm_unlock(comm);
+		tt_comm_wait(comm, issued);
+		tt_comm_lock(comm);
+	}
+	return tt_comm_finish(comm, issued);
 }
 
 tutti_status
@@ -588,20 +613,13 @@ tt_comm_issue(tutti_comm *comm, const struct tt_intent *intent, const tutti_opti
 	tutti_request *issued = NULL;
 	tutti_status status;
 
+	TT_TRY(tt_group_check(comm, request));
 	tt_comm_lock(comm);
 	status = issue_locked(comm, intent, options, &issued);
-	if (status == TUTTI_OK && request != NULL) {
+	if (status == TUTTI_OK && request != NULL && issued != NULL)
 		issued->deadline_ns = tt_deadline_ns(issued->timeout_ms);
-		*request = issued;
-		tt_comm_progress_wake(comm);
-	} else if (status == TUTTI_OK) {
-		if (issued->state != TT_REQUEST_ENDED) {
-			tt_comm_unlock(comm);
-			tt_comm_wait(comm, issued);
-			tt_comm_lock(comm);
-		}
-		status = tt_comm_finish(comm, issued);
-	}
+	if (status == TUTTI_OK && issued != NULL)
+		status = tt_comm_hand_over(comm, issued, request);
 	tt_comm_unlock(comm);
 	return status;
 }

@@ -21,7 +21,7 @@ drive(tutti_comm *comm)
 
 	tt_ladder_init(&ladder, comm->crowded);
 	tt_comm_lock(comm);
-	while (comm->head != NULL && tt_load_relaxed(&comm->progress_stop) == 0) {
+	while (tt_comm_busy(comm) && tt_load_relaxed(&comm->progress_stop) == 0) {
 		if (tt_comm_advance(comm) > 0) {
 			tt_ladder_reset(&ladder);
 		} else if (tt_ladder_step(&ladder)) {
