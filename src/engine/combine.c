@@ -55,10 +55,10 @@ tt_combine_copy(struct tt_pieces dst, struct tt_pieces src)
 	}
 }
 
-/* At most TT_REDUCE_SOURCES sources. */
+/* At most TT_REDUCE_SOURCES sources, the first of which stands for `done` sources of passes before, if any. */
 static void
 reduce_pass(const struct tt_arithmetic *how, enum tt_finish finish, const struct tt_pieces *dst,
-    const struct tt_pieces *const *src, int nsrc, size_t bytes)
+    const struct tt_pieces *const *src, int nsrc, int done, size_t bytes)
 {
 	struct cursor d = {dst, 0, 0}, s[TT_REDUCE_SOURCES];
 	const void *from[TT_REDUCE_SOURCES];
@@ -73,7 +73,7 @@ reduce_pass(const struct tt_arithmetic *how, enum tt_finish finish, const struct
 			from[i] = cursor_at(&s[i]);
 		}
 		assert(n > 0 && n % how->element == 0);
-		how->reduce(cursor_at(&d), from, nsrc, n / how->element, finish, how->divisor);
+		tt_arithmetic_reduce(how, finish, cursor_at(&d), from, nsrc, n / how->element, done);
 		cursor_move(&d, n);
 		for (int i = 0; i < nsrc; i++)
 			cursor_move(&s[i], n);
@@ -89,11 +89,12 @@ tt_combine_reduce(
 	int done = 0, first = 0;
 
 	while (done < nsrc) {
+		const int before = done;
 		int n = first;
 
 		for (; n < TT_REDUCE_SOURCES && done < nsrc; n++)
 			from[n] = &src[done++];
-		reduce_pass(how, done < nsrc ? TT_FINISH_NONE : how->finish, &dst, from, n, bytes);
+		reduce_pass(how, done < nsrc ? TT_FINISH_NONE : how->finish, &dst, from, n, before, bytes);
 		from[0] = &dst;
 		first = 1;
 	}
@@ -117,7 +118,7 @@ tt_combine_fold(void *context, size_t offset, const void *data, size_t bytes)
 			from[1] = cursor_at(&s);
 		}
 		assert(n > 0 && n % fold->how.element == 0);
-		fold->how.reduce(cursor_at(&d), from, 2, n / fold->how.element, fold->how.finish, fold->how.divisor);
+		tt_arithmetic_reduce(&fold->how, fold->how.finish, cursor_at(&d), from, 2, n / fold->how.element, 0);
 		cursor_move(&d, n);
 		cursor_move(&s, n);
 		message += n;

@@ -8,18 +8,11 @@
 
 #include <sys/uio.h>
 
-#include "kernels/kernels.h"
+#include "engine/apply.h"
 
 struct tt_pieces {
 	struct iovec *piece;
 	uint32_t n;
-};
-
-struct tt_arithmetic {
-	tt_reduce_fn reduce;
-	enum tt_finish finish;
-	uint32_t divisor;
-	size_t element;
 };
 
 /* Of equal length. They may be the same memory, else they do not overlap. */

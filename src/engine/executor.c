@@ -221,7 +221,7 @@ static struct tt_arithmetic
 arithmetic(const struct tt_executor *x, const struct tt_step *step)
 {
 	return (struct tt_arithmetic){x->run.reduce, (step->flags & TT_FINAL) ? x->run.finish : TT_FINISH_NONE,
-	    x->run.divisor, x->run.operands.element};
+	    x->run.divisor, x->run.operands.element, x->run.applied};
 }
 
 static void

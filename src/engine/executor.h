@@ -22,7 +22,8 @@ struct tt_run {
 	struct tt_operands operands;
 	int window; /* lanes to use, ≤ TT_EXECUTOR_LANES */
 	uint32_t first_lane; /* of the links */
-	tt_reduce_fn reduce; /* NULL if the plan reduces nothing */
+	tt_reduce_fn reduce; /* NULL: `applied`, or the plan reduces nothing */
+	const struct tt_applied *applied;
 	enum tt_finish finish; /* of reductions that are TT_FINAL */
 	uint32_t divisor;
 	unsigned char mark[TUTTI_MARK_BYTES];

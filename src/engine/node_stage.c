@@ -275,7 +275,7 @@ sum(const struct tt_node_stage *s, unsigned char *dst, const unsigned char *own,
 {
 	const struct tt_arithmetic *how = &s->job.how;
 	const void *src[TT_REDUCE_SOURCES];
-	int n = 0;
+	int n = 0, done = 0;
 
 	if (bytes == 0)
 		return;
@@ -285,12 +285,13 @@ sum(const struct tt_node_stage *s, unsigned char *dst, const unsigned char *own,
 		else
 			src[n++] = (s->inline_payload ? line_of(s, j)->payload : slot(s, j, s->now)) + at;
 		if (n == TT_REDUCE_SOURCES && j + 1 < s->members) {
-			how->reduce(dst, src, n, bytes / how->element, TT_FINISH_NONE, how->divisor);
+			tt_arithmetic_reduce(how, TT_FINISH_NONE, dst, src, n, bytes / how->element, done);
 			src[0] = dst;
 			n = 1;
+			done = j + 1;
 		}
 	}
-	how->reduce(dst, src, n, bytes / how->element, how->finish, how->divisor);
+	tt_arithmetic_reduce(how, how->finish, dst, src, n, bytes / how->element, done);
 }
 
 /* ---- all_reduce ------------------------------------------------------------------------------------------------- */
