@@ -51,9 +51,11 @@ check_ranks(int size, int rank, tutti_comm **comm)
 	return TUTTI_OK;
 }
 
+/* Nothing that somebody has set is ignored in silence. */
 static void
-warn_of_unknown(const struct tt_settings *settings, int rank)
+warn_of_settings(const struct tt_settings *settings, int rank)
 {
+	static const enum tt_setting idle[] = {TT_SET_FABRIC_PROVIDER, TT_SET_PROFILE, TT_SET_TRACE};
 	const struct tt_log log = tt_settings_log(settings, rank);
 	const char *names[8];
 	const int n = rank == 0 ? tt_settings_unknown(names, 8) : 0;
@@ -61,6 +63,10 @@ warn_of_unknown(const struct tt_settings *settings, int rank)
 	for (int i = 0; i < n; i++)
 		tt_log(&log, TT_LOG_WARN, "%.*s is not a variable that Tutti knows (see `tutti env`)",
 		    (int)strcspn(names[i], "="), names[i]);
+	for (size_t i = 0; rank == 0 && i < TT_COUNT_OF(idle); i++)
+		if (settings->text[idle[i]] != NULL)
+			tt_log(&log, TT_LOG_WARN, "%s has no effect in this version",
+			    tt_setting_info(idle[i])->variable);
 }
 
 tutti_status
@@ -79,7 +85,7 @@ tutti_comm_create(int size, int rank, const tutti_unique_id *id, const tutti_con
 		    "tutti_unique_id_create and hand its bytes to the others",
 		    size);
 	TT_TRY(tt_settings_init(&settings, config));
-	warn_of_unknown(&settings, rank);
+	warn_of_settings(&settings, rank);
 	deadline_ns = tt_deadline_ns(settings.timeout_ms);
 	if (size == 1) {
 		if (id != NULL && tt_unique_id_read(id, &rendezvous) == TUTTI_OK &&
@@ -115,7 +121,7 @@ tutti_comm_create_from_env(const tutti_config *config, tutti_comm **comm)
 	TT_TRY(check_ranks(1, 0, comm));
 	TT_TRY(tt_identity_from_env(&identity));
 	TT_TRY(tt_settings_init(&settings, config));
-	warn_of_unknown(&settings, identity.rank);
+	warn_of_settings(&settings, identity.rank);
 	log = tt_settings_log(&settings, identity.rank);
 	deadline_ns = tt_deadline_ns(settings.timeout_ms);
 	if (identity.launcher == TT_LAUNCHER_NONE)
@@ -148,7 +154,7 @@ tutti_comm_create_from_store(
 
 	TT_TRY(check_ranks(size, rank, comm));
 	TT_TRY(tt_settings_init(&settings, config));
-	warn_of_unknown(&settings, rank);
+	warn_of_settings(&settings, rank);
 	deadline_ns = tt_deadline_ns(settings.timeout_ms);
 	if (size == 1)
 		return tt_comm_build(1, 0, NULL, NULL, &settings, deadline_ns, comm);
