@@ -304,13 +304,21 @@ ask(struct tt_failure *f, int64_t now_ns)
 	f->inquest.asks_ns = now_ns + ASK_AGAIN_NS;
 }
 
+/* A stall's inquest gives way to one that must end in a verdict; what came of a mismatch or a stall, to what came
+ * before it: the same mismatch makes ranks stall in different operations. */
+static bool
+overrules(const struct tt_failure *f, enum tt_report_kind kind, uint64_t sequence)
+{
+	if (kind != f->inquest.kind)
+		return f->inquest.kind == TT_REPORT_STALL;
+	return kind != TT_REPORT_TIMEOUT && sequence < f->inquest.sequence;
+}
+
 static void
 open_inquest(
     struct tt_failure *f, enum tt_report_kind kind, int accused, uint64_t sequence, const char *text, int64_t now_ns)
 {
-	/* A stall's inquest gives way to one that must end in a verdict, and what came of a mismatch to the mismatch. */
-	if (f->inquest.open && f->inquest.kind != TT_REPORT_STALL &&
-	    !(kind == TT_REPORT_MISMATCH && f->inquest.kind == kind && sequence < f->inquest.sequence))
+	if (f->inquest.open && !overrules(f, kind, sequence))
 		return;
 	f->inquest.open = true;
 	f->inquest.number++;
