@@ -50,7 +50,7 @@ struct tt_executor {
 	struct lane lanes[TT_EXECUTOR_LANES];
 	uint32_t slots_room, pieces_room, operands_room; /* of each lane */
 	struct tt_node_stage *stage; /* NULL: this rank shares no memory */
-	struct iovec *stage_pieces; /* one for each member, and two of room */
+	struct iovec *stage_pieces; /* one for each member, twice, and two of room */
 	bool stage_busy;
 	size_t scratch_room;
 	bool uses_scratch; /* this run's plan does */
@@ -73,8 +73,8 @@ tt_executor_use_stage(struct tt_executor *x, struct tt_node_stage *stage)
 {
 	void *memory;
 
-	TT_TRY(
-	    tt_alloc((size_t)tt_node_stage_members(stage) + 2, sizeof(struct iovec), "node stage pieces", &memory));
+	TT_TRY(tt_alloc(
+	    2 * (size_t)tt_node_stage_members(stage) + 2, sizeof(struct iovec), "node stage pieces", &memory));
 	x->stage = stage;
 	x->stage_pieces = memory;
 	return TUTTI_OK;
@@ -337,7 +337,7 @@ look_for_faults(struct tt_executor *x, const struct lane *lane)
 static struct iovec
 one_piece(const struct tt_executor *x, const struct lane *lane, const struct tt_span *span)
 {
-	struct iovec *room = x->stage_pieces + tt_node_stage_members(x->stage);
+	struct iovec *room = x->stage_pieces + 2 * tt_node_stage_members(x->stage);
 	size_t bytes;
 
 	if (tt_operand_pieces(&x->run.operands, &lane->scratch, span, lane->slice, room, &bytes) == 0)
@@ -346,38 +346,55 @@ one_piece(const struct tt_executor *x, const struct lane *lane, const struct tt_
 }
 
 static void
-member_pieces(struct tt_executor *x, const struct lane *lane, const struct tt_span *span)
+member_pieces(struct tt_executor *x, const struct lane *lane, const struct tt_span *span, struct iovec *pieces)
 {
 	const int members = tt_node_stage_members(x->stage);
 
-	for (int j = 0; j < members; j++) {
+	for (int j = 0; j < members && span->buffer != TT_TOKEN; j++) {
 		const struct tt_span piece = tt_span_member(*span, j, members);
 
-		x->stage_pieces[j] = one_piece(x, lane, &piece);
+		pieces[j] = one_piece(x, lane, &piece);
 	}
+}
+
+/* Which of a step's spans have a piece for each member? */
+static void
+split_spans(const struct tt_step *step, bool *dst, bool *src)
+{
+	*dst = step->kind == TT_NODE_ALL_GATHER || step->kind == TT_NODE_GATHER || step->kind == TT_NODE_ALL_TO_ALL;
+	*src =
+	    step->kind == TT_NODE_REDUCE_SCATTER || step->kind == TT_NODE_SCATTER || step->kind == TT_NODE_ALL_TO_ALL;
 }
 
 static void
 start_stage(struct tt_executor *x, const struct lane *lane, const struct tt_step *step)
 {
-	struct tt_node_job job = {
-	    .kind = (enum tt_step_kind)step->kind, .mark = x->run.mark, .pieces = x->stage_pieces};
+	struct iovec *into = x->stage_pieces + tt_node_stage_members(x->stage);
+	struct tt_node_job job = {.kind = (enum tt_step_kind)step->kind,
+	    .root = -1,
+	    .mark = x->run.mark,
+	    .pieces = x->stage_pieces,
+	    .into = into,
+	    .how = arithmetic(x, step)};
 	struct iovec dst = {NULL, 0}, src = {NULL, 0};
+	bool split_dst, split_src;
 
-	if (step->kind != TT_NODE_BARRIER && step->kind != TT_NODE_ALL_GATHER)
+	split_spans(step, &split_dst, &split_src);
+	if (step->kind != TT_NODE_BARRIER && split_dst)
+		member_pieces(x, lane, step_span(x, step, 0), split_src ? into : x->stage_pieces);
+	else if (step->kind != TT_NODE_BARRIER)
 		dst = one_piece(x, lane, step_span(x, step, 0));
-	if (step->kind != TT_NODE_BARRIER && step->kind != TT_NODE_REDUCE_SCATTER)
+	if (step->kind != TT_NODE_BARRIER && split_src)
+		member_pieces(x, lane, step_span(x, step, 1), x->stage_pieces);
+	else if (step->kind != TT_NODE_BARRIER)
 		src = one_piece(x, lane, step_span(x, step, 1));
+	if (step->kind >= TT_NODE_BROADCAST && step->kind <= TT_NODE_SCATTER)
+		job.root = tt_node_stage_member(x->stage, step->peer);
 	job.dst = dst.iov_base;
 	job.src = src.iov_base;
-	job.bytes = step->kind == TT_NODE_ALL_GATHER ? src.iov_len : dst.iov_len;
-	if (step->kind == TT_NODE_REDUCE_SCATTER)
-		member_pieces(x, lane, step_span(x, step, 1));
-	else if (step->kind == TT_NODE_ALL_GATHER)
-		member_pieces(x, lane, step_span(x, step, 0));
-	else if (step->kind == TT_NODE_BROADCAST)
-		job.root = tt_node_stage_member(x->stage, step->peer);
-	job.how = arithmetic(x, step);
+	job.bytes = split_dst || step->kind == TT_NODE_REDUCE ? src.iov_len : dst.iov_len;
+	if (step->kind == TT_NODE_ALL_TO_ALL)
+		job.bytes = into[0].iov_len;
 	tt_node_stage_start(x->stage, &job);
 	x->stage_busy = true;
 }

@@ -4,7 +4,7 @@
  * the plan language run on. They equal their reference expansion (tt_plan_expand) bit for bit.
  *
  * Each member has two control lines, used in turn, a counter of finished ticks, and a staging area of two slots. Time is
- * counted in ticks that only grow: an operation takes one tick for each chunk. See node_stage.c for the protocol.
+ * counted in ticks that only grow: an operation takes one tick for each chunk. See node_meet.c for the protocol.
  * One thread at a time; never blocks.
  */
 #ifndef TT_ENGINE_NODE_STAGE_H
@@ -20,11 +20,14 @@ struct tt_node_stage;
 /* What one superinstruction is to do, in memory. */
 struct tt_node_job {
 	enum tt_step_kind kind;
-	int root; /* member, of a broadcast */
-	unsigned char *dst; /* all_reduce, reduce_scatter, broadcast: `bytes` of them */
-	const unsigned char *src; /* all_reduce, all_gather, broadcast (the root's) */
-	size_t bytes;
-	const struct iovec *pieces; /* reduce_scatter: src of each member; all_gather: dst of each; lent */
+	int root; /* member, where there is one */
+	unsigned char *dst; /* all_reduce, reduce_scatter, broadcast, scatter, reduce (the root's): `bytes` of them */
+	const unsigned char *src; /* all_reduce, reduce, all_gather, gather, broadcast (the root's): as many */
+	size_t bytes; /* on all members the same, but of reduce_scatter and all_gather; all_to_all: of a row */
+	/* Lent; of each member its dst (all_gather, gather: the root's), or what is for it (reduce_scatter, all_to_all,
+	 * scatter: the root's). In gather, scatter and all_to_all all are as long. */
+	const struct iovec *pieces;
+	const struct iovec *into; /* all_to_all: where each member's goes; lent */
 	struct tt_arithmetic how;
 	const void *mark; /* TUTTI_MARK_BYTES, lent */
 };

@@ -49,12 +49,14 @@ find_members(const struct tt_shape *shape, struct node *node)
 	return TUTTI_OK;
 }
 
-/* Does a plan have reductions of the node stage? They need slots. */
+/* Does a plan have steps of the node stage whose expansion needs slots: where something is added, or exchanged in
+ * place? */
 static bool
-reduces_in_node(const struct tt_plan *plan)
+needs_slots(const struct tt_plan *plan)
 {
 	for (uint32_t i = 0; i < plan->nsteps; i++)
-		if (plan->steps[i].kind == TT_NODE_ALL_REDUCE || plan->steps[i].kind == TT_NODE_REDUCE_SCATTER)
+		if (plan->steps[i].kind == TT_NODE_ALL_REDUCE || plan->steps[i].kind == TT_NODE_REDUCE_SCATTER ||
+		    plan->steps[i].kind == TT_NODE_REDUCE || plan->steps[i].kind == TT_NODE_ALL_TO_ALL)
 			return true;
 	return false;
 }
@@ -91,8 +93,10 @@ same_memory(const struct tt_shape *shape, const struct tt_span *dst, const struc
 
 	if (shape->in_place && src->buffer == TT_IN && dst->buffer == TT_OUT) {
 		twin.buffer = TT_OUT;
-		if (shape->collective == TT_ALL_GATHER)
+		if (shape->collective == TT_ALL_GATHER || shape->collective == TT_GATHER)
 			twin.row = shape->rank;
+		if (shape->collective == TT_SCATTER || shape->collective == TT_REDUCE_SCATTER)
+			twin.row = src->row == shape->rank ? 0 : -1;
 	}
 	return same_span(dst, &twin);
 }
@@ -121,6 +125,104 @@ expand_sum(struct tt_plan *plan, const struct tt_shape *shape, const struct node
 		else
 			tt_plan_reduce_also(plan, from);
 	}
+}
+
+/* The root's dst = sum over the members of src. */
+static void
+expand_reduce(struct tt_plan *plan, const struct tt_shape *shape, const struct node *node, int root,
+    struct tt_span dst, struct tt_span src, unsigned flags)
+{
+	const int n = node->n, me = node->me;
+
+	if (shape->rank != root) {
+		tt_plan_send(plan, root, src);
+		tt_plan_wait(plan);
+		return;
+	}
+	for (int k = 1; k < n; k++) {
+		const int by = (me + k) % n;
+
+		tt_plan_recv(plan, node->ranks[by], slot_like(shape, node->slot + (by < me ? by : by - 1), &src));
+	}
+	tt_plan_wait(plan);
+	for (int j = 0; j < n; j++) {
+		const struct tt_span from = j == me ? src : slot_like(shape, node->slot + (j < me ? j : j - 1), &src);
+
+		if (j == 0)
+			tt_plan_reduce(plan, dst, &from, 1, flags);
+		else
+			tt_plan_reduce_also(plan, from);
+	}
+}
+
+/* In place, what arrives waits in a slot until all have been sent. */
+static void
+expand_all_to_all(struct tt_plan *plan, const struct tt_shape *shape, const struct node *node, struct tt_span dst,
+    struct tt_span src)
+{
+	const int n = node->n, me = node->me;
+	const struct tt_span mine = tt_span_member(dst, me, n), own = tt_span_member(src, me, n);
+	const bool same = same_memory(shape, &mine, &own);
+
+	for (int k = 1; k < n; k++) {
+		const int to = (me + k) % n, by = (me + n - k) % n;
+		const struct tt_span at = tt_span_member(dst, by, n);
+
+		tt_plan_send(plan, node->ranks[to], tt_span_member(src, to, n));
+		tt_plan_recv(
+		    plan, node->ranks[by], same ? slot_like(shape, node->slot + (by < me ? by : by - 1), &at) : at);
+	}
+	tt_plan_wait(plan);
+	if (!same)
+		tt_plan_copy(plan, mine, own);
+	for (int j = 0; j < n && same; j++) {
+		const struct tt_span at = tt_span_member(dst, j, n);
+
+		if (j != me)
+			tt_plan_copy(plan, at, slot_like(shape, node->slot + (j < me ? j : j - 1), &at));
+	}
+}
+
+static void
+expand_to_root(struct tt_plan *plan, const struct tt_shape *shape, const struct node *node, int root,
+    struct tt_span dst, struct tt_span src)
+{
+	const struct tt_span mine = tt_span_member(dst, node->me, node->n);
+
+	if (shape->rank != root) {
+		tt_plan_send(plan, root, src);
+		tt_plan_wait(plan);
+		return;
+	}
+	for (int k = 1; k < node->n; k++) {
+		const int by = (node->me + k) % node->n;
+
+		tt_plan_recv(plan, node->ranks[by], tt_span_member(dst, by, node->n));
+	}
+	tt_plan_wait(plan);
+	if (!same_memory(shape, &mine, &src))
+		tt_plan_copy(plan, mine, src);
+}
+
+static void
+expand_scatter(struct tt_plan *plan, const struct tt_shape *shape, const struct node *node, int root,
+    struct tt_span dst, struct tt_span src)
+{
+	const struct tt_span mine = tt_span_member(src, node->me, node->n);
+
+	if (shape->rank != root) {
+		tt_plan_recv(plan, root, dst);
+		tt_plan_wait(plan);
+		return;
+	}
+	for (int k = 1; k < node->n; k++) {
+		const int to = (node->me + k) % node->n;
+
+		tt_plan_send(plan, node->ranks[to], tt_span_member(src, to, node->n));
+	}
+	tt_plan_wait(plan);
+	if (!same_memory(shape, &dst, &mine))
+		tt_plan_copy(plan, dst, mine);
 }
 
 static void
@@ -206,6 +308,18 @@ expand_step(struct tt_plan *to, const struct tt_shape *shape, const struct node 
 	case TT_NODE_ALL_GATHER:
 		expand_gather(to, shape, node, spans[0], spans[1]);
 		break;
+	case TT_NODE_ALL_TO_ALL:
+		expand_all_to_all(to, shape, node, spans[0], spans[1]);
+		break;
+	case TT_NODE_REDUCE:
+		expand_reduce(to, shape, node, step->peer, spans[0], spans[1], step->flags);
+		break;
+	case TT_NODE_GATHER:
+		expand_to_root(to, shape, node, step->peer, spans[0], spans[1]);
+		break;
+	case TT_NODE_SCATTER:
+		expand_scatter(to, shape, node, step->peer, spans[0], spans[1]);
+		break;
 	case TT_NODE_BROADCAST:
 		expand_broadcast(to, shape, node, step->peer, spans[0], spans[1]);
 		break;
@@ -222,11 +336,25 @@ expand_step(struct tt_plan *to, const struct tt_shape *shape, const struct node 
 static bool
 fits(const struct tt_step *step, const struct tt_span *spans, const struct node *node)
 {
-	if (step->kind == TT_NODE_ALL_REDUCE)
+	const int n = node->n;
+
+	switch (step->kind) {
+	case TT_NODE_ALL_REDUCE:
+	case TT_NODE_REDUCE:
 		return spans[1].rows == 1;
-	if (step->kind == TT_NODE_REDUCE_SCATTER)
-		return divides(&spans[1], node->n);
-	return step->kind != TT_NODE_ALL_GATHER || divides(&spans[0], node->n);
+	case TT_NODE_REDUCE_SCATTER:
+		return divides(&spans[1], n);
+	case TT_NODE_ALL_TO_ALL:
+		return divides(&spans[0], n) && divides(&spans[1], n);
+	case TT_NODE_ALL_GATHER:
+		return divides(&spans[0], n);
+	case TT_NODE_GATHER:
+		return spans[0].buffer == TT_TOKEN || divides(&spans[0], n);
+	case TT_NODE_SCATTER:
+		return spans[1].buffer == TT_TOKEN || divides(&spans[1], n);
+	default:
+		return true;
+	}
 }
 
 tutti_status
@@ -238,7 +366,7 @@ tt_plan_expand(const struct tt_plan *plan, const struct tt_shape *shape, struct 
 	TT_TRY(find_members(shape, &node));
 	tt_plan_init(expanded, plan->algorithm, shape);
 	node.slot = plan->tmp_slots;
-	if (reduces_in_node(plan) && node.n > 1)
+	if (needs_slots(plan) && node.n > 1)
 		tt_plan_tmp(expanded, plan->tmp_slots + node.n - 1, 1, 1);
 	else if (plan->tmp_slots)
 		tt_plan_tmp(expanded, plan->tmp_slots, plan->tmp_parts, plan->tmp_of);

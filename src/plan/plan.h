@@ -92,7 +92,12 @@ enum tt_step_kind {
 	TT_NODE_ALL_REDUCE, /* spans: dst, src */
 	TT_NODE_REDUCE_SCATTER, /* spans: dst, src (a part or row for each member, in order) */
 	TT_NODE_ALL_GATHER, /* spans: dst (a part or row for each member), src */
+	TT_NODE_ALL_TO_ALL, /* spans: dst, src (each a part or row for each member); even rows only */
 	TT_NODE_BROADCAST, /* spans: dst, src; peer = the root's rank */
+	/* The same, but whoever is not the root has a token for a span that is the root's: */
+	TT_NODE_REDUCE, /* spans: dst (the root's), src */
+	TT_NODE_GATHER, /* spans: dst (the root's: a part or row for each member), src; even rows only */
+	TT_NODE_SCATTER, /* spans: dst, src (the root's: a part or row for each member); even rows only */
 	TT_NODE_BARRIER, /* no spans */
 	TT_STEP_KINDS
 };

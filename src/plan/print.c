@@ -18,7 +18,11 @@ static const char *const kind_names[TT_STEP_KINDS] = {
     [TT_NODE_ALL_REDUCE] = "node_all_reduce",
     [TT_NODE_REDUCE_SCATTER] = "node_reduce_scatter",
     [TT_NODE_ALL_GATHER] = "node_all_gather",
+    [TT_NODE_ALL_TO_ALL] = "node_all_to_all",
     [TT_NODE_BROADCAST] = "node_broadcast",
+    [TT_NODE_REDUCE] = "node_reduce",
+    [TT_NODE_GATHER] = "node_gather",
+    [TT_NODE_SCATTER] = "node_scatter",
     [TT_NODE_BARRIER] = "node_barrier",
 };
 
@@ -63,8 +67,10 @@ put_step(struct page *page, const struct tt_plan *plan, uint32_t i)
 	const struct tt_step *step = &plan->steps[i];
 
 	put(page, "%4u %s", i, kind_names[step->kind]);
-	if (step->kind == TT_SEND || step->kind == TT_NODE_BROADCAST)
+	if (step->kind == TT_SEND)
 		put(page, " to %d", step->peer);
+	else if (step->kind >= TT_NODE_BROADCAST && step->kind <= TT_NODE_SCATTER)
+		put(page, " root %d", step->peer);
 	else if (step->kind == TT_RECV || step->kind == TT_RECV_REDUCE)
 		put(page, " from %d", step->peer);
 	for (int s = 0; s < step->nspans; s++) {

@@ -405,7 +405,12 @@ node_seconds(struct simulation *s, const struct lane *l, const struct tt_step *s
 	}
 	case TT_NODE_REDUCE_SCATTER:
 		return sync + src * m->copy_s_per_byte + src * m->reduce_s_per_byte;
+	case TT_NODE_REDUCE:
+		return sync + 2 * src * m->copy_s_per_byte + members * src * m->reduce_s_per_byte;
 	case TT_NODE_ALL_GATHER:
+	case TT_NODE_ALL_TO_ALL:
+	case TT_NODE_GATHER:
+	case TT_NODE_SCATTER:
 		return sync + (src + dst) * m->copy_s_per_byte;
 	case TT_NODE_BROADCAST:
 		return sync + 2 * dst * m->copy_s_per_byte;

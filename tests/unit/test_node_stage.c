@@ -21,7 +21,7 @@
 struct op {
 	enum tt_step_kind kind;
 	int root;
-	size_t count[MOST]; /* elements of each member's piece; all_reduce and broadcast use [0] */
+	size_t count[MOST]; /* elements of each member's piece; what has one row uses [0] */
 	bool in_place;
 };
 
@@ -34,8 +34,8 @@ struct member {
 	struct tt_node_stage *stage;
 	int next;
 	bool busy;
-	struct iovec pieces[OPS][MOST];
-	struct side in[OPS], out[OPS];
+	struct iovec pieces[OPS][MOST], into[OPS][MOST];
+	struct side in[OPS], out[OPS], place[OPS]; /* place: where a larger input is worked on in place */
 };
 
 struct job {
@@ -83,7 +83,7 @@ side_close(struct side *side)
 {
 	bool whole = true;
 
-	for (int i = 0; i < GUARD; i++)
+	for (int i = 0; i < GUARD && side->memory != NULL; i++)
 		whole = whole && side->memory[i] == 0xa5 && side->memory[GUARD + side->bytes + (size_t)i] == 0xa5;
 	free(side->memory);
 	return whole;
@@ -101,13 +101,45 @@ static void
 random_op(struct job *job, struct op *op)
 {
 	static const enum tt_step_kind kinds[] = {TT_NODE_ALL_REDUCE, TT_NODE_ALL_REDUCE, TT_NODE_REDUCE_SCATTER,
-	    TT_NODE_ALL_GATHER, TT_NODE_BROADCAST, TT_NODE_BROADCAST, TT_NODE_BARRIER};
+	    TT_NODE_ALL_GATHER, TT_NODE_ALL_TO_ALL, TT_NODE_BROADCAST, TT_NODE_BROADCAST, TT_NODE_REDUCE,
+	    TT_NODE_REDUCE, TT_NODE_GATHER, TT_NODE_GATHER, TT_NODE_SCATTER, TT_NODE_BARRIER};
 
-	op->kind = kinds[rand_r(&job->seed) % 7];
+	op->kind = kinds[(size_t)rand_r(&job->seed) % TT_COUNT_OF(kinds)];
 	op->root = rand_r(&job->seed) % job->n;
 	op->in_place = rand_r(&job->seed) % 2;
 	for (int j = 0; j < job->n; j++)
 		op->count[j] = op->kind == TT_NODE_BARRIER ? 0 : random_count(&job->seed);
+	for (int j = 1; j < job->n && op->kind != TT_NODE_REDUCE_SCATTER && op->kind != TT_NODE_ALL_GATHER; j++)
+		op->count[j] = op->count[0];
+}
+
+/* Has the member a row for each in its input, or of each in its output? */
+static bool
+many_in(const struct op *op, int m)
+{
+	return op->kind == TT_NODE_REDUCE_SCATTER || op->kind == TT_NODE_ALL_TO_ALL ||
+	       (op->kind == TT_NODE_SCATTER && op->root == m);
+}
+
+static bool
+many_out(const struct op *op, int m)
+{
+	return op->kind == TT_NODE_ALL_GATHER || op->kind == TT_NODE_ALL_TO_ALL ||
+	       (op->kind == TT_NODE_GATHER && op->root == m);
+}
+
+/* Has it a result at all? */
+static bool
+has_result(const struct op *op, int m)
+{
+	return (op->kind != TT_NODE_GATHER && op->kind != TT_NODE_REDUCE) || op->root == m;
+}
+
+/* Where the member's input lies in its output, or its output in its input, in elements. */
+static size_t
+shared_at(const struct op *op, int m)
+{
+	return many_in(op, m) != many_out(op, m) ? offset(op, m) : 0;
 }
 
 static void
@@ -115,20 +147,41 @@ open_buffers(struct job *job, int m, int i)
 {
 	const struct op *op = &job->ops[i];
 	struct member *member = &job->member[m];
-	const size_t element = tt_dtype_size(job->dtype);
-	const bool whole = op->kind == TT_NODE_ALL_REDUCE || op->kind == TT_NODE_BROADCAST;
-	const size_t in = op->kind == TT_NODE_REDUCE_SCATTER ? total(job, op) : op->count[whole ? 0 : m];
-	const size_t out = op->kind == TT_NODE_ALL_GATHER ? total(job, op) : op->count[whole ? 0 : m];
+	const size_t element = tt_dtype_size(job->dtype), all = total(job, op) * element;
 	unsigned seed = (unsigned)(i * 131 + m * 7 + 1);
 
-	side_open(&member->in[i], in * element, &seed);
-	side_open(&member->out[i], out * element, &seed);
+	side_open(&member->in[i], many_in(op, m) ? all : op->count[m] * element, &seed);
+	side_open(&member->out[i], many_out(op, m) ? all : op->count[m] * element, &seed);
+	if (op->in_place && many_in(op, m) && !many_out(op, m)) {
+		/* The output is a row of the input: the larger buffer is worked on, a copy of it is kept. */
+		side_open(&member->place[i], all, &seed);
+		memcpy(member->place[i].memory, member->in[i].memory, all + 2 * GUARD);
+	}
 	for (int j = 0; j < job->n; j++) {
-		unsigned char *base =
-		    (op->kind == TT_NODE_ALL_GATHER ? &member->out[i] : &member->in[i])->memory + GUARD;
+		const struct iovec piece = {NULL, op->count[j] * element};
 
-		member->pieces[i][j].iov_base = base + offset(op, j) * element;
-		member->pieces[i][j].iov_len = op->count[j] * element;
+		member->pieces[i][j] = member->into[i][j] = piece;
+	}
+}
+
+/* Addresses of the job's source and destination; in place, the input is copied to where it is to be. */
+static void
+place(struct job *job, int m, int i, unsigned char **src, unsigned char **dst)
+{
+	const struct op *op = &job->ops[i];
+	struct member *member = &job->member[m];
+	const size_t at = shared_at(op, m) * tt_dtype_size(job->dtype);
+
+	*src = member->in[i].memory + GUARD;
+	*dst = member->out[i].memory + GUARD;
+	if (!op->in_place || !has_result(op, m))
+		return;
+	if (many_in(op, m) && !many_out(op, m)) {
+		*src = member->place[i].memory + GUARD;
+		*dst = *src + at;
+	} else {
+		memcpy(*dst + at, *src, member->in[i].bytes);
+		*src = *dst + at;
 	}
 }
 
@@ -138,48 +191,66 @@ start(struct job *job, int m)
 	struct member *member = &job->member[m];
 	const int i = member->next;
 	const struct op *op = &job->ops[i];
-	const bool whole = op->kind == TT_NODE_ALL_REDUCE || op->kind == TT_NODE_BROADCAST;
+	const size_t element = tt_dtype_size(job->dtype);
+	unsigned char *src, *dst;
+
+	place(job, m, i, &src, &dst);
+	for (int j = 0; j < job->n; j++) {
+		member->pieces[i][j].iov_base = (many_in(op, m) ? src : dst) + offset(op, j) * element;
+		member->into[i][j].iov_base = dst + offset(op, j) * element;
+	}
 	const struct tt_node_job work = {.kind = op->kind,
 	    .root = op->root,
-	    .dst = member->out[i].memory + GUARD,
-	    .src = op->in_place && whole ? member->out[i].memory + GUARD : member->in[i].memory + GUARD,
-	    .bytes = op->count[whole ? 0 : m] * tt_dtype_size(job->dtype),
+	    .dst = dst,
+	    .src = src,
+	    .bytes = op->count[m] * element,
 	    .pieces = member->pieces[i],
+	    .into = member->into[i],
 	    .how = {tt_kernels_reference.reduce[job->dtype][job->op],
-		job->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE, (uint32_t)job->n,
-		tt_dtype_size(job->dtype)},
+		job->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE, (uint32_t)job->n, element},
 	    .mark = job->marks[i]};
 
-	if (op->in_place && whole)
-		memcpy(member->out[i].memory + GUARD, member->in[i].memory + GUARD, member->in[i].bytes);
 	tt_node_stage_start(member->stage, &work);
 	member->busy = true;
+}
+
+/* What operation i promises member m, into `wanted`. */
+static void
+define(const struct job *job, int i, int m, size_t bytes, unsigned char *wanted)
+{
+	const struct op *op = &job->ops[i];
+	const size_t element = tt_dtype_size(job->dtype);
+	const void *src[MOST];
+
+	for (int j = 0; j < job->n; j++)
+		src[j] = job->member[j].in[i].memory + GUARD + (many_in(op, j) ? offset(op, m) * element : 0);
+	if (op->kind == TT_NODE_ALL_REDUCE || op->kind == TT_NODE_REDUCE_SCATTER || op->kind == TT_NODE_REDUCE)
+		tt_kernels_reference.reduce[job->dtype][job->op](wanted, src, job->n, bytes / element,
+		    job->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE, (uint32_t)job->n);
+	else if (!many_out(op, m))
+		memcpy(wanted, src[op->root], bytes);
+	for (int j = 0; many_out(op, m) && j < job->n; j++)
+		memcpy(wanted + offset(op, j) * element, src[j], op->count[j] * element);
 }
 
 static void
 expect_op(struct job *job, int i)
 {
 	const struct op *op = &job->ops[i];
-	const size_t element = tt_dtype_size(job->dtype);
 
 	for (int m = 0; m < job->n; m++) {
-		const struct side *out = &job->member[m].out[i];
-		unsigned char *wanted = malloc(out->bytes + 1);
-		const void *src[MOST];
+		const struct member *member = &job->member[m];
+		const struct side *out = &member->out[i];
+		unsigned char *wanted = malloc(out->bytes + 1), *got = out->memory + GUARD;
 
-		for (int j = 0; j < job->n; j++)
-			src[j] = job->member[j].in[i].memory + GUARD +
-				 (op->kind == TT_NODE_REDUCE_SCATTER ? offset(op, m) * element : 0);
-		if (op->kind == TT_NODE_ALL_REDUCE || op->kind == TT_NODE_REDUCE_SCATTER)
-			tt_kernels_reference.reduce[job->dtype][job->op](wanted, src, job->n, out->bytes / element,
-			    job->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE, (uint32_t)job->n);
-		else if (op->kind == TT_NODE_BROADCAST)
-			memcpy(wanted, src[op->root], out->bytes);
-		for (int j = 0; op->kind == TT_NODE_ALL_GATHER && j < job->n; j++)
-			memcpy(wanted + offset(op, j) * element, src[j], op->count[j] * element);
-		cr_expect(memcmp(wanted, out->memory + GUARD, out->bytes) == 0,
-		    "operation %d (kind %d, %zu bytes, root %d, in place %d), member %d of %d", i, (int)op->kind,
-		    out->bytes, op->root, op->in_place, m, job->n);
+		if (member->place[i].memory != NULL)
+			got = member->place[i].memory + GUARD + shared_at(op, m) * tt_dtype_size(job->dtype);
+		if (has_result(op, m) && op->kind != TT_NODE_BARRIER) {
+			define(job, i, m, out->bytes, wanted);
+			cr_expect(memcmp(wanted, got, out->bytes) == 0,
+			    "operation %d (kind %d, %zu bytes, root %d, in place %d), member %d of %d", i,
+			    (int)op->kind, out->bytes, op->root, op->in_place, m, job->n);
+		}
 		free(wanted);
 	}
 }
@@ -234,8 +305,9 @@ run_job(unsigned seed)
 	for (int m = 0; m < job.n; m++) {
 		for (int i = 0; i < OPS; i++) {
 			const bool in = side_close(&job.member[m].in[i]), out = side_close(&job.member[m].out[i]);
+			const bool place = side_close(&job.member[m].place[i]);
 
-			cr_expect(in && out, "seed %u: written beyond a buffer", seed);
+			cr_expect(in && out && place, "seed %u: written beyond a buffer", seed);
 		}
 		tt_node_stage_destroy(job.member[m].stage);
 	}

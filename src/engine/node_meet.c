@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * node_meet.c - the protocol of ticks.
+ *
+ * At tick t a member writes into its line and its staging slot number t mod 2 and then publishes t + 1 in the line
+ * (release); the others wait for it (acquire) and read. The one danger is to write a slot that somebody still reads:
+ *
+ *	the rule: whoever writes at tick t knows that all members have finished reading what tick t - 2 held.
+ *
+ * How it is known: `finished` is the tick before which everybody is known to be done.
+ *   - Where everybody publishes and reads everybody without overlap (one-shot, all_gather, reduce_scatter, all_to_all,
+ *     barrier) a member publishes t only when it is done with t - 1, so to see all lines at t is to know finished = t.
+ *   - With overlap (two-shot), and where not everybody publishes or reads (broadcast, scatter, gather, small reduce),
+ *     members count the ticks they are done with in `done` (release), and writers look there (acquire).
+ *
+ * A job's first line carries its mark, and a digest of all marks before: whoever reads it knows that both mean the
+ * same call.
+ */
+#include <string.h>
+
+#include "base/checked.h"
+#include "engine/node_stage_parts.h"
+
+unsigned char *
+tt_stage_slot(const struct tt_node_stage *s, int member, uint64_t tick)
+{
+	return s->data + (size_t)member * 2 * (s->chunk + s->result) + (tick % 2) * s->chunk;
+}
+
+unsigned char *
+tt_stage_result(const struct tt_node_stage *s, int member, uint64_t tick)
+{
+	return s->data + (size_t)member * 2 * (s->chunk + s->result) + 2 * s->chunk + (tick % 2) * s->result;
+}
+
+unsigned char *
+tt_stage_payload(const struct tt_node_stage *s, int member)
+{
+	return s->inline_payload ? tt_stage_line(s, member)->payload : tt_stage_slot(s, member, s->now);
+}
+
+size_t
+tt_stage_chunk(const struct tt_node_stage *s, uint64_t tick, size_t bytes, size_t each, size_t *len)
+{
+	const size_t begin = (size_t)(tick - s->first) * each;
+
+	*len = begin >= bytes ? 0 : tt_min_size(each, bytes - begin);
+	return begin;
+}
+
+size_t
+tt_stage_row_chunk(const struct tt_node_stage *s)
+{
+	return s->chunk / (size_t)s->members / TT_STAGE_GRAIN * TT_STAGE_GRAIN;
+}
+
+struct tt_stage_line *
+tt_stage_line(const struct tt_node_stage *s, int member)
+{
+	return &s->lines[member].line[s->now % 2];
+}
+
+void
+tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
+{
+	struct tt_stage_line *line = &s->lines[s->me].line[tick % 2];
+
+	if (tick == s->first) {
+		memcpy(line->mark, s->mark, TUTTI_MARK_BYTES);
+		line->past = s->past;
+	}
+	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in tt_stage_met() */
+}
+
+void
+tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks)
+{
+	tt_store_release(&s->lines[s->me].done.ticks, ticks); /* pairs with the acquire in tt_stage_all_done() */
+}
+
+tutti_status
+tt_stage_met(struct tt_node_stage *s, int member)
+{
+	const struct tt_stage_line *line = tt_stage_line(s, member);
+
+	if (tt_load_acquire(&line->tick) < s->now + 1) /* pairs with the release in tt_stage_publish() */
+		return TUTTI_IN_PROGRESS;
+	if (s->now != s->first)
+		return TUTTI_OK;
+	s->strayed = line->past != s->past;
+	return s->strayed || memcmp(line->mark, s->mark, TUTTI_MARK_BYTES) != 0 ? TUTTI_ERR_MISMATCH : TUTTI_OK;
+}
+
+tutti_status
+tt_stage_all_met(struct tt_node_stage *s)
+{
+	for (; s->seen < s->members; s->seen++) {
+		const tutti_status status = s->seen == s->me ? TUTTI_OK : tt_stage_met(s, s->seen);
+
+		if (status != TUTTI_OK)
+			return status;
+	}
+	s->seen = 0;
+	return TUTTI_OK;
+}
+
+bool
+tt_stage_all_done(struct tt_node_stage *s, uint64_t ticks)
+{
+	for (; s->seen < s->members; s->seen++)
+		/* Pairs with the release in tt_stage_publish_done(). */
+		if (s->seen != s->me && tt_load_acquire(&s->lines[s->seen].done.ticks) < ticks)
+			return false;
+	s->seen = 0;
+	if (s->finished < ticks)
+		s->finished = ticks;
+	return true;
+}
+
+bool
+tt_stage_may_write(struct tt_node_stage *s, uint64_t tick)
+{
+	return s->finished + 1 >= tick || tt_stage_all_done(s, tick - 1);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * node_stage_parts.h - what the files of the node stage share: its memory, its meetings, and where a job stands.
+ *
+ * node_stage.c keeps jobs, node_meet.c the protocol of ticks (read its head comment first), node_reduce.c what adds,
+ * node_move.c what only moves.
+ */
+#ifndef TT_ENGINE_NODE_STAGE_PARTS_H
+#define TT_ENGINE_NODE_STAGE_PARTS_H
+
+#include "base/atomics.h"
+#include "engine/node_stage.h"
+
+#define TT_STAGE_LINE_PAYLOAD (TT_LINE - 16 - TUTTI_MARK_BYTES)
+#define TT_STAGE_GRAIN 64 /* bytes: what members work on begins and ends at multiples of it */
+
+struct tt_stage_line {
+	tt_atomic_u64 tick; /* one more than the tick that the line belongs to */
+	uint64_t past; /* the marks of all earlier jobs: two roots of one broadcast do not look at each other */
+	unsigned char mark[TUTTI_MARK_BYTES];
+	unsigned char payload[TT_STAGE_LINE_PAYLOAD];
+} TT_ALIGNED(TT_LINE);
+
+struct tt_stage_member {
+	struct tt_stage_line line[2];
+	struct {
+		tt_atomic_u64 ticks;
+	} TT_ALIGNED(TT_LINE) done;
+};
+
+_Static_assert(sizeof(struct tt_stage_line) == TT_LINE && sizeof(struct tt_stage_member) == 3 * TT_LINE,
+    "writers do not share lines");
+
+/* Where an operation stands. */
+enum tt_stage_phase { TT_STAGE_ENTER, TT_STAGE_MEET, TT_STAGE_LEAVE, TT_STAGE_ENDED };
+
+struct tt_node_stage {
+	int members, me;
+	int *ranks;
+	const void **sources; /* room for one of each member */
+	struct tt_stage_member *lines; /* shared: one of each member */
+	unsigned char *data; /* shared: the slots and results */
+	size_t chunk, result; /* bytes of a slot, of a result slot */
+	uint64_t finished; /* everybody is done with all ticks before this one */
+	uint64_t tick; /* next one to be used */
+	uint64_t past; /* of the marks of all earlier jobs */
+	unsigned char previous[TUTTI_MARK_BYTES]; /* the latest of them */
+	unsigned char mark[TUTTI_MARK_BYTES]; /* of the job */
+	bool strayed; /* it was the past that differed */
+
+	struct tt_node_job job;
+	uint64_t first, end, now; /* ticks of the job */
+	enum tt_stage_phase phase;
+	bool inline_payload, two_shot;
+	int seen; /* members whose line or counter has been seen in this wait */
+};
+
+/* ---- meeting (node_meet.c) ---------------------------------------------------------------------------------- */
+
+/* A member's line of tick `now`. */
+struct tt_stage_line *tt_stage_line(const struct tt_node_stage *s, int member);
+void tt_stage_publish(struct tt_node_stage *s, uint64_t tick);
+/* This member reads nothing any more of the ticks before `ticks`. */
+void tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks);
+/* Has `member` published tick `now`? Its mark is compared at the job's first tick. */
+tutti_status tt_stage_met(struct tt_node_stage *s, int member);
+/* Have all, from `seen` on? Then nobody reads anything of earlier ticks. */
+tutti_status tt_stage_all_met(struct tt_node_stage *s);
+/* Is everybody done with all ticks before `ticks`? */
+bool tt_stage_all_done(struct tt_node_stage *s, uint64_t ticks);
+/* May this member write at `tick`? */
+bool tt_stage_may_write(struct tt_node_stage *s, uint64_t tick);
+
+/* ---- memory (node_meet.c) ----------------------------------------------------------------------------------- */
+
+unsigned char *tt_stage_slot(const struct tt_node_stage *s, int member, uint64_t tick);
+unsigned char *tt_stage_result(const struct tt_node_stage *s, int member, uint64_t tick);
+/* Where this tick's payload of a member is: in its line or in its slot. */
+unsigned char *tt_stage_payload(const struct tt_node_stage *s, int member);
+/* The chunk of tick `tick` of `bytes` bytes that go `each` a tick: where it begins. */
+size_t tt_stage_chunk(const struct tt_node_stage *s, uint64_t tick, size_t bytes, size_t each, size_t *len);
+/* Bytes of each member's row that one tick carries, where a slot holds a row for each. */
+size_t tt_stage_row_chunk(const struct tt_node_stage *s);
+
+/* ---- the operations: TUTTI_OK when the job has ended ---------------------------------------------------------- */
+
+tutti_status tt_stage_all_reduce(struct tt_node_stage *s, int *moved); /* and reduce */
+/* dst = sum over the members, in their order, of `own` (this member's) and of what is at `at` of their payloads. */
+void tt_stage_sum(struct tt_node_stage *s, unsigned char *dst, const unsigned char *own, size_t at, size_t bytes);
+tutti_status tt_stage_in_meet_read(struct tt_node_stage *s, int *moved); /* where everybody reads everybody */
+tutti_status tt_stage_from_root(struct tt_node_stage *s, int *moved); /* broadcast, scatter */
+tutti_status tt_stage_to_root(struct tt_node_stage *s, int *moved); /* gather, and small reduce */
+
+#endif /* TT_ENGINE_NODE_STAGE_PARTS_H */
