@@ -85,6 +85,8 @@ void kit_flag_raise(struct kit *kit, int flag);
 bool kit_flag_raised(struct kit *kit, int flag);
 /* Waits for it, with or without making progress meanwhile. */
 bool kit_flag_wait(struct kit *kit, int flag, bool progress);
+/* Open ones of this process; of all ranks, if they are threads. */
+int kit_descriptors(void);
 uint64_t kit_random(struct kit *kit);
 /* 0..n-1. */
 size_t kit_below(struct kit *kit, size_t n);

@@ -20,6 +20,7 @@ const struct kit_promise kit_promises[] = {
     {PROMISE(takes_many_transfers_at_once), .least_ranks = 2},
     {PROMISE(a_flood_is_refused_or_kept_but_never_lost), .least_ranks = 2},
     {PROMISE(both_directions_at_once), .least_ranks = 2},
+    {PROMISE(a_passive_receive_connects_to_nobody), .least_ranks = 2},
     {PROMISE(reports_another_length), .least_ranks = 2},
     {PROMISE(reports_another_mark), .least_ranks = 2},
     {PROMISE(reports_a_mismatch_of_a_long_message_to_both), .least_ranks = 2},

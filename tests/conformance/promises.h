@@ -23,6 +23,7 @@ void promise_receives_wait_for_late_messages(struct kit *kit);
 void promise_takes_many_transfers_at_once(struct kit *kit);
 void promise_a_flood_is_refused_or_kept_but_never_lost(struct kit *kit);
 void promise_both_directions_at_once(struct kit *kit);
+void promise_a_passive_receive_connects_to_nobody(struct kit *kit);
 
 /* promises_end.c: errors and ends. */
 void promise_reports_another_length(struct kit *kit);

@@ -2,6 +2,7 @@
  *
  * promises_flow.c - who waits for whom, and who does not.
  */
+#include <poll.h>
 #include <stdlib.h>
 
 #include "promises.h"
@@ -210,5 +211,37 @@ promise_both_directions_at_once(struct kit *kit)
 		    !kit_post(kit, &recv) || !kit_finish(kit, &send) || !kit_finish(kit, &recv))
 			return;
 	}
+	kit_barrier(kit);
+}
+
+void
+promise_a_passive_receive_connects_to_nobody(struct kit *kit)
+{
+	const int before = kit_descriptors();
+	struct kit_message message;
+
+	if (kit->rank == 0) {
+		if (!kit_message_recv(kit, &message, 1, 0, 1000, 0, 0))
+			return;
+		message.transfer.passive = 1;
+		if (!kit_post(kit, &message))
+			return;
+	}
+	/* Longer than the higher rank of two leaves it to the lower one to connect. */
+	for (int i = 0; i < 50; i++) {
+		kit->transport->progress(kit->endpoint);
+		poll(NULL, 0, 1);
+	}
+	if (!kit_barrier(kit))
+		return;
+	if (kit->processes &&
+	    !kit_check(kit, kit_descriptors() == before, "%d descriptors have become %d", before, kit_descriptors()))
+		return;
+	if (!kit_barrier(kit))
+		return;
+	if (kit->rank == 1 && !kit_send_now(kit, 0, 0, 1000, 0))
+		return;
+	if (kit->rank == 0 && !kit_finish(kit, &message))
+		return;
 	kit_barrier(kit);
 }

@@ -41,8 +41,8 @@ struct rank {
 	int number;
 };
 
-static int
-count_descriptors(void)
+int
+kit_descriptors(void)
 {
 	DIR *folder = opendir("/proc/self/fd");
 	int n = 0;
@@ -171,7 +171,7 @@ static void
 check_descriptors(struct run *run, int before, const char *who)
 {
 	struct kit kit = observer(run);
-	const int after = count_descriptors();
+	const int after = kit_descriptors();
 
 	kit_check(&kit, after == before, "%s had %d open descriptors before and %d after", who, before, after);
 }
@@ -179,7 +179,7 @@ check_descriptors(struct run *run, int before, const char *who)
 static void
 run_threads(struct run *run)
 {
-	const int before = count_descriptors();
+	const int before = kit_descriptors();
 	struct kit kit = observer(run);
 	struct rank ranks[KIT_RANKS];
 	pthread_t threads[KIT_RANKS];
@@ -199,7 +199,7 @@ run_threads(struct run *run)
 static void
 child_main(struct run *run, int rank)
 {
-	const int before = count_descriptors();
+	const int before = kit_descriptors();
 
 	run_rank(run, rank);
 	check_descriptors(run, before, "a rank's process");
