@@ -127,6 +127,20 @@ tt_messages_advance(tutti_comm *comm)
 	return moved;
 }
 
+/* A death or an abort says nothing of messages: this one is what it ended here. */
+static void
+name_message(tutti_request *request)
+{
+	tutti_error *error = &request->error;
+	const size_t used = strlen(error->message);
+	char call[CALL_BYTES];
+
+	if (error->status != TUTTI_ERR_PEER && error->status != TUTTI_ERR_ABORTED)
+		return;
+	print(&request->message, call);
+	snprintf(error->message + used, sizeof(error->message) - used, "; it ended %s", call);
+}
+
 void
 tt_messages_end_all(tutti_comm *comm, const tutti_error *cause)
 {
@@ -136,6 +150,7 @@ tt_messages_end_all(tutti_comm *comm, const tutti_error *cause)
 
 		unlink_message(comm, request);
 		request->error = *cause;
+		name_message(request);
 		comm->told = true;
 		tt_request_end(request, cause->status);
 	}
