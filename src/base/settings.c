@@ -301,6 +301,8 @@ set_all(struct tt_settings *settings, const tutti_config *config)
 		else if (table[i].initial[0] != '\0')
 			TT_TRY(set(settings, which, TT_FROM_DEFAULT, table[i].initial));
 	}
+	/* Also what the config is going to replace: nothing that somebody has set is ignored in silence. */
+	TT_TRY(read_all(settings));
 	TT_TRY(set_from_config(settings, &known));
 	return read_all(settings);
 }

@@ -105,6 +105,19 @@ Test(settings, a_value_that_does_not_parse_is_named_with_its_variable)
 	}
 }
 
+Test(settings, a_value_that_does_not_parse_is_named_although_the_config_replaces_it)
+{
+	tutti_config config = TUTTI_CONFIG_INIT;
+
+	config.timeout_ms = 1000;
+	setenv("TUTTI_TIMEOUT_MS", "5s", 1);
+	cr_assert(eq(int, tt_settings_init(&settings, &config), TUTTI_ERR_ARGUMENT));
+	cr_assert(message_has("TUTTI_TIMEOUT_MS"), "%s", tt_last_error()->message);
+	unsetenv("TUTTI_TIMEOUT_MS");
+	cr_assert(eq(int, tt_settings_init(&settings, &config), TUTTI_OK));
+	tt_settings_fini(&settings);
+}
+
 Test(settings, an_empty_value_is_an_error_and_not_a_default)
 {
 	tutti_config config = TUTTI_CONFIG_INIT;
