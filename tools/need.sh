@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Finds out what is missing on this machine and installs it with the system's package manager. Source it, say what is
-# needed, then call need_install:
+# Finds out what is missing on this machine and installs it with the system's package manager, apt-get or dnf. Source
+# it, say what is needed, then call need_install:
 #
 #	need_tool NAME PACKAGE [DNF-PACKAGE]      a program
 #	need_library NAME PACKAGE [DNF-PACKAGE]   a library that pkg-config knows
@@ -13,6 +13,11 @@
 need_apt=()
 need_dnf=()
 want_apt=()
+want_dnf=()
+
+need_has_library() {
+	command -v pkg-config >/dev/null 2>&1 && pkg-config --exists "$1"
+}
 
 need_tool() {
 	command -v "$1" >/dev/null 2>&1 || {
@@ -22,69 +27,87 @@ need_tool() {
 }
 
 need_library() {
-	if ! command -v pkg-config >/dev/null 2>&1 || ! pkg-config --exists "$1"; then
+	need_has_library "$1" || {
 		need_apt+=("$2")
 		need_dnf+=("${3:-$2}")
-	fi
+	}
 }
 
 want_tool() {
-	command -v "$1" >/dev/null 2>&1 || want_apt+=("$2")
+	command -v "$1" >/dev/null 2>&1 || {
+		want_apt+=("$2")
+		want_dnf+=("${3:-$2}")
+	}
 }
 
 want_library() {
-	if ! command -v pkg-config >/dev/null 2>&1 || ! pkg-config --exists "$1"; then
+	need_has_library "$1" || {
 		want_apt+=("$2")
-	fi
+		want_dnf+=("${3:-$2}")
+	}
 }
 
-# Prints how to become root ("" or "sudo -n"); fails if that is not possible.
-need_root() {
+# need_as_root COMMAND...: as root or with a sudo that does not ask; fails if neither is possible.
+need_as_root() {
 	if [ "$(id -u)" = 0 ]; then
-		echo ""
+		"$@"
 	elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-		echo "sudo -n"
+		sudo -n "$@"
 	else
 		return 1
 	fi
 }
 
-# need_apt_get PACKAGE...: tries with the lists there are, then with new ones.
+# With the package lists there are, then with new ones.
 need_apt_get() {
-	local root
-	root=$(need_root) || return 1
 	echo "Installing with apt-get: $*" >&2
-	# shellcheck disable=SC2086
-	{
-		$root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" ||
-			{
-				$root apt-get update &&
-					$root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
-			}
-	} >&2
+	need_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >&2 ||
+		{
+			need_as_root apt-get update >&2 &&
+				need_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+					--no-install-recommends "$@" >&2
+		}
 }
 
-need_message() {
-	cat >&2 <<-END
-		Some packages that are needed are missing, and they cannot be installed from here. Please install them:
-		  Debian, Ubuntu:  apt-get install ${need_apt[*]}
-		  Fedora, RHEL:    dnf install ${need_dnf[*]}
-	END
+need_dnf_get() {
+	echo "Installing with dnf: $*" >&2
+	need_as_root dnf install -y "$@" >&2
+}
+
+need_all() {
+	if command -v apt-get >/dev/null 2>&1; then
+		need_apt_get "${need_apt[@]}"
+	elif command -v dnf >/dev/null 2>&1; then
+		need_dnf_get "${need_dnf[@]}"
+	else
+		return 1
+	fi
+}
+
+# want_one NUMBER: the package of that place in the lists.
+want_one() {
+	if command -v apt-get >/dev/null 2>&1; then
+		need_apt_get "${want_apt[$1]}"
+	elif command -v dnf >/dev/null 2>&1; then
+		need_dnf_get "${want_dnf[$1]}"
+	else
+		return 1
+	fi
 }
 
 need_install() {
-	local package
-	if [ ${#need_apt[@]} -gt 0 ]; then
-		if ! command -v apt-get >/dev/null 2>&1 || ! need_apt_get "${need_apt[@]}"; then
-			need_message
-			exit 1
-		fi
+	local i
+	if [ ${#need_apt[@]} -gt 0 ] && ! need_all; then
+		cat >&2 <<-END
+			Packages that are needed are missing, and they cannot be installed from here. Please install them:
+			  Debian, Ubuntu:  apt-get install ${need_apt[*]}
+			  Fedora, RHEL:    dnf install ${need_dnf[*]}
+		END
+		return 1
 	fi
 	# One by one: a package that a distribution lacks must not keep the others away.
-	for package in "${want_apt[@]}"; do
-		if ! command -v apt-get >/dev/null 2>&1 || ! need_apt_get "$package"; then
-			echo "Going on without $package." >&2
-		fi
+	for i in "${!want_apt[@]}"; do
+		want_one "$i" || echo "Going on without ${want_apt[$i]}, which is optional." >&2
 	done
 }
 
@@ -93,10 +116,10 @@ need_build_tools() {
 	need_tool meson meson
 	need_tool ninja ninja-build
 	need_tool pkg-config pkg-config pkgconf-pkg-config
-	need_tool "${CC:-gcc}" gcc
+	need_tool "${CC:-gcc}" "${CC:-gcc}"
 	need_library libsodium libsodium-dev libsodium-devel
-	want_library hwloc libhwloc-dev
-	want_library libfabric libfabric-dev
+	want_library hwloc libhwloc-dev hwloc-devel
+	want_library libfabric libfabric-dev libfabric-devel
 }
 
 # need_setup FOLDER MESON-OPTION...: configures a build folder, again only if the options changed.
