@@ -253,6 +253,26 @@ TUTTI_API tutti_status tutti_wait(tutti_request **request);
 /* Ends all, sets all to NULL, returns the first error by position. */
 TUTTI_API tutti_status tutti_wait_all(size_t n, tutti_request *requests[]);
 
+/* ---- operators -------------------------------------------------------------------------------------------
+ *
+ * Local calls: every rank creates its operators in the same order. An operator that differs in kind, data type or
+ * commutativity from that of another rank is ERR_MISMATCH in the operation that uses it; another function behind it
+ * cannot be noticed. What is not destroyed goes with the communicator. */
+
+/* Each rank's input times that rank's scalar (one element of dtype, read by the call), then the sum. The scalars may differ.
+ * 8- and 16-bit floats are multiplied and added in fp32 and rounded once. Not for BOOL. */
+TUTTI_API tutti_status tutti_op_create_premul_sum(tutti_comm *comm, const void *scalar, tutti_dtype dtype,
+    tutti_op *op);
+/* combine: inout[i] = in[i] (op) inout[i] for `count` elements of any dtype that the operator is used with, where `in`
+ * comes from the lower ranks. Associative always, commutative if said so; otherwise contributions are combined in rank
+ * order. It gets element-aligned pointers and any count, on whichever thread drives the operation, and must not call
+ * Tutti. `context` is handed on. */
+TUTTI_API tutti_status tutti_op_create_custom(tutti_comm *comm,
+    void (*combine)(const void *in, void *inout, size_t count, void *context), void *context, int commutative,
+    tutti_op *op);
+/* The handle is gone at once; pending operations that use the operator still end as they should. */
+TUTTI_API tutti_status tutti_op_destroy(tutti_comm *comm, tutti_op op);
+
 /* ---- explain -------------------------------------------------------------------------------------------- */
 
 /* Writes a text (json = 0) or JSON report of the candidates for `collective` ("all_reduce", ...) at `bytes` (the

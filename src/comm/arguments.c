@@ -52,11 +52,13 @@ tt_check_dtype(tutti_dtype dtype)
 }
 
 tutti_status
-tt_check_op(tutti_op op, tutti_dtype dtype)
+tt_check_op(const tutti_comm *comm, tutti_op op, tutti_dtype dtype)
 {
 	const char *why;
 
-	if (op < TUTTI_SUM || op > TUTTI_BXOR)
+	if (op > TUTTI_BXOR)
+		return tt_operator_check(comm, op, dtype);
+	if (op < TUTTI_SUM)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "there is no operator number %d", op);
 	if (!tt_op_allows(op, dtype, &why))
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "operator %s does not go with %s: %s", tt_op_name(op),

@@ -11,7 +11,7 @@
 tutti_status tt_check_comm(const tutti_comm *comm, const char *function);
 tutti_status tt_check_options(const tutti_options *options);
 tutti_status tt_check_dtype(tutti_dtype dtype);
-tutti_status tt_check_op(tutti_op op, tutti_dtype dtype);
+tutti_status tt_check_op(const tutti_comm *comm, tutti_op op, tutti_dtype dtype);
 tutti_status tt_check_root(const tutti_comm *comm, int root);
 
 /* A buffer that an operation reads or writes: NULL only if it has no bytes; its bytes fit the address space. */

@@ -20,15 +20,33 @@ algorithm_name(uint32_t index)
 	return "?";
 }
 
+static void
+print_op(const struct tt_call *call, char *text, size_t bytes)
+{
+	if (call->op < TT_OP_PREMUL_SUM)
+		snprintf(text, bytes, ", %s", tt_op_name((tutti_op)call->op));
+	else
+		snprintf(text, bytes, ", %s #%u",
+		    call->op == TT_OP_PREMUL_SUM       ? "premultiplied sum"
+		    : call->op == TT_OP_CUSTOM         ? "custom operator"
+		    : call->op == TT_OP_CUSTOM_ORDERED ? "custom operator that does not commute"
+						       : "unknown operator",
+		    call->op_number + 1u);
+}
+
 void
 tt_call_print(const struct tt_call *call, char *text, size_t bytes)
 {
 	const enum tt_collective collective = (enum tt_collective)call->collective;
 	const bool known = call->collective < TT_COLLECTIVES;
-	char op[24] = "", root[24] = "";
+	char op[64] = "", root[24] = "";
 
 	if (!known) {
 		snprintf(text, bytes, "an unknown operation");
+		return;
+	}
+	if ((call->flags & TT_CALL_SPLIT) != 0) {
+		snprintf(text, bytes, "comm_split()");
 		return;
 	}
 	if (collective == TT_BARRIER) {
@@ -36,10 +54,10 @@ tt_call_print(const struct tt_call *call, char *text, size_t bytes)
 		return;
 	}
 	if (tt_collective_reduces(collective))
-		snprintf(op, sizeof(op), ", %s", tt_op_name((tutti_op)call->op));
+		print_op(call, op, sizeof(op));
 	if (tt_collective_has_root(collective))
 		snprintf(root, sizeof(root), ", root %" PRId32, call->root);
-	if (call->uneven)
+	if ((call->flags & TT_CALL_UNEVEN) != 0)
 		snprintf(text, bytes, "%sv(%s%s%s, counts #%08" PRIx32 ") by %s", tt_collective_name(collective),
 		    tt_dtype_name((tutti_dtype)call->dtype), op, root, call->counts, algorithm_name(call->algorithm));
 	else

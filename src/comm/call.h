@@ -10,15 +10,28 @@
 
 #include "plan/plan.h"
 
+/* Kinds of operators that programs create. */
+enum tt_call_op {
+	TT_OP_PREMUL_SUM = TUTTI_BXOR + 1,
+	TT_OP_CUSTOM,
+	TT_OP_CUSTOM_ORDERED /* does not commute */
+};
+
+enum {
+	TT_CALL_UNEVEN = 1u << 0,
+	TT_CALL_SPLIT = 1u << 1 /* tutti_comm_split, which is an all_gather underneath */
+};
+
 struct tt_call {
 	uint64_t sequence; /* of the operation on its communicator, from 1 */
 	uint64_t count; /* elements, as given to the call */
 	int32_t root; /* 0 where there is none */
 	uint8_t collective; /* enum tt_collective */
 	uint8_t dtype;
-	uint8_t op; /* 0 where there is none */
-	uint8_t uneven;
-	uint32_t algorithm; /* index in the table + 1 */
+	uint8_t op; /* 0 where there is none; enum tt_call_op beyond the built-in ones */
+	uint8_t flags; /* TT_CALL_* */
+	uint16_t algorithm; /* index in the table + 1 */
+	uint16_t op_number; /* of an operator that is not built in: which of those created, modulo 2^16 */
 	uint32_t counts; /* hash of the counts that all ranks agree on; 0 = none */
 };
 

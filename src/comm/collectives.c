@@ -63,7 +63,7 @@ tutti_all_reduce(tutti_comm *comm, const void *send, void *recv, size_t count, t
 
 	TT_TRY(begin(comm, "tutti_all_reduce", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
-	TT_TRY(tt_check_op(op, dtype));
+	TT_TRY(tt_check_op(comm, op, dtype));
 	TT_TRY(buffers(&intent, send, count, recv, count, 0));
 	return tt_comm_issue(comm, &intent, &full, request);
 }
@@ -82,7 +82,7 @@ tutti_reduce_scatter(tutti_comm *comm, const void *send, void *recv, size_t recv
 
 	TT_TRY(begin(comm, "tutti_reduce_scatter", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
-	TT_TRY(tt_check_op(op, dtype));
+	TT_TRY(tt_check_op(comm, op, dtype));
 	TT_TRY(whole(comm, recv_count, &all));
 	TT_TRY(buffers(&intent, send, all, recv, recv_count, (size_t)comm->rank * recv_count));
 	return tt_comm_issue(comm, &intent, &full, request);
@@ -132,7 +132,7 @@ tutti_reduce(tutti_comm *comm, const void *send, void *recv, size_t count, tutti
 
 	TT_TRY(begin(comm, "tutti_reduce", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
-	TT_TRY(tt_check_op(op, dtype));
+	TT_TRY(tt_check_op(comm, op, dtype));
 	TT_TRY(tt_check_root(comm, root));
 	if (comm->rank == root)
 		TT_TRY(buffers(&intent, send, count, recv, count, 0));
@@ -270,7 +270,7 @@ tutti_reduce_scatterv(tutti_comm *comm, const void *send, void *recv, const size
 
 	TT_TRY(begin(comm, "tutti_reduce_scatterv", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
-	TT_TRY(tt_check_op(op, dtype));
+	TT_TRY(tt_check_op(comm, op, dtype));
 	TT_TRY(tt_check_counts(comm, "recv_counts", recv_counts, NULL, &extent));
 	intent.count = recv_counts[comm->rank];
 	TT_TRY(buffers(&intent, send, extent, recv, intent.count, row_start(recv_counts, NULL, comm->rank)));

@@ -16,6 +16,7 @@
 #include "comm/call.h"
 #include "comm/failure.h"
 #include "comm/memo.h"
+#include "comm/operator.h"
 #include "engine/executor.h"
 #include "engine/p2p.h"
 #include "select/select.h"
@@ -40,6 +41,11 @@ struct tutti_request {
 	int64_t timeout_ms; /* what the caller asked for, for messages */
 	struct tt_call call;
 	struct tt_run run;
+	bool started; /* the run */
+	/* An operation of several runs: tells the next one, NULL behind the last. NULL: one run. The lock is held. */
+	const struct tt_run *(*next_run)(struct tutti_request *request);
+	void *next_context; /* of next_run */
+	struct tt_operator *op; /* one that is not built in; counted */
 	size_t *tables; /* copies of counts and offsets of an uneven operation; owned, kept */
 	size_t tables_room; /* entries */
 	bool is_message; /* a send or receive: */
@@ -75,6 +81,7 @@ struct tutti_comm {
 	struct tt_p2p *p2p;
 	struct tt_plan_cache *plans;
 	struct tt_memo memo; /* its plans stay pinned until the communicator goes */
+	struct tt_operators operators;
 	struct tt_select_facts facts;
 	const struct tt_kernels *kernels;
 	struct tt_failure *failure;
@@ -120,6 +127,9 @@ struct tt_intent {
 	const size_t *in_counts, *in_offsets, *out_counts, *out_offsets; /* uneven, lent for the call */
 	uint32_t counts_hash;
 	bool nothing; /* no elements on any rank: takes a sequence number and ends */
+	uint8_t flags; /* TT_CALL_SPLIT */
+	const struct tt_run *(*next_run)(tutti_request *request); /* see struct tutti_request */
+	void *next_context;
 };
 
 /* May this communicator be used now? Tells a failure once, afterwards ERR_STATE. */
@@ -145,6 +155,9 @@ tutti_status tt_comm_finish(tutti_comm *comm, tutti_request *request);
 tutti_status tt_request_get(tutti_comm *comm, tutti_request **request);
 void tt_request_put(tutti_comm *comm, tutti_request *request);
 void tt_request_end(tutti_request *request, tutti_status status);
+/* Plans an even operation that is not one of the program's own: operands, algorithm, slices. The plan is pinned by the
+ * run. The lock is held. */
+tutti_status tt_comm_plan(tutti_comm *comm, const struct tt_intent *intent, struct tt_run *run);
 /* A collective that is prepared takes its number and its place in the queue; the lock is held. */
 void tt_comm_enqueue(tutti_comm *comm, tutti_request *request);
 /* Gives a started request to the caller, or waits for it if there is no place to put it. The lock is held, but for

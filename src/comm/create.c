@@ -479,6 +479,7 @@ dismantle(tutti_comm *comm)
 	tt_node_stage_destroy(comm->stage);
 	tt_p2p_destroy(comm->p2p);
 	let_go_requests(comm);
+	tt_operators_fini(comm);
 	if (comm->plans != NULL)
 		tt_plan_cache_destroy(comm->plans);
 	tt_failure_destroy(comm->failure);

@@ -21,7 +21,7 @@ struct tt_memo_key {
 struct tt_memo_entry {
 	struct tt_memo_key key;
 	const struct tt_plan *plan; /* NULL: the entry is empty */
-	uint32_t algorithm; /* index in the table + 1 */
+	uint16_t algorithm; /* index in the table + 1 */
 	int window, slices;
 };
 

@@ -42,8 +42,11 @@ tt_comm_unlock(tutti_comm *comm)
 /* ---- ends ----------------------------------------------------------------------------------------------------- */
 
 static void
-let_plan_go(tutti_request *request)
+let_go(tutti_request *request)
 {
+	if (request->op != NULL)
+		tt_operator_put(request->comm, request->op);
+	request->op = NULL;
 	if (request->run.plan != NULL && !request->plan_is_memo)
 		tt_plan_unpin(request->comm->plans, request->run.plan);
 	request->run.plan = NULL;
@@ -52,7 +55,7 @@ let_plan_go(tutti_request *request)
 void
 tt_request_put(tutti_comm *comm, tutti_request *request)
 {
-	let_plan_go(request);
+	let_go(request);
 	request->state = TT_REQUEST_FREE;
 	request->next = comm->free_requests;
 	comm->free_requests = request;
@@ -63,7 +66,7 @@ tt_request_end(tutti_request *request, tutti_status status)
 {
 	request->status = status;
 	request->state = TT_REQUEST_ENDED;
-	let_plan_go(request);
+	let_go(request);
 	if (request->group != NULL)
 		tt_group_member_ended(request);
 }
@@ -257,6 +260,18 @@ tt_comm_look_around(tutti_comm *comm, int64_t now_ns)
 
 /* ---- driving ---------------------------------------------------------------------------------------------------- */
 
+/* NULL: the operation has no run left. */
+static const struct tt_run *
+next_run(tutti_request *request)
+{
+	if (TT_UNLIKELY(request->next_run != NULL))
+		return request->next_run(request);
+	if (request->started || request->run.plan == NULL)
+		return NULL;
+	request->started = true;
+	return &request->run;
+}
+
 int
 tt_comm_advance(tutti_comm *comm)
 {
@@ -275,25 +290,26 @@ tt_comm_advance(tutti_comm *comm)
 	}
 	while (comm->head != NULL && !comm->reported) {
 		tutti_request *head = comm->head;
+		const struct tt_run *run;
 		tutti_status status = TUTTI_OK;
 
-		if (head->state == TT_REQUEST_QUEUED) {
-			head->state = TT_REQUEST_RUNNING;
-			if (head->run.plan != NULL)
-				status = tt_executor_start(comm->executor, &head->run);
-			if (status != TUTTI_OK) {
-				/* No memory: the other ranks must not wait for us. */
-				comm->reported = true;
-				tt_failure_report(comm->failure, TT_REPORT_LINK, comm->rank, head->call.sequence,
-				    tt_last_error()->message, tt_now_ns());
-				return moved;
-			}
-		}
-		status = head->run.plan != NULL ? tt_executor_advance(comm->executor, &moved) : TUTTI_OK;
+		if (head->state == TT_REQUEST_RUNNING)
+			status = tt_executor_advance(comm->executor, &moved);
 		if (status == TUTTI_IN_PROGRESS)
 			return moved;
 		if (status != TUTTI_OK) {
 			report_fault(comm, head, tt_now_ns());
+			return moved;
+		}
+		run = next_run(head);
+		if (run != NULL) {
+			head->state = TT_REQUEST_RUNNING;
+			if (tt_executor_start(comm->executor, run) == TUTTI_OK)
+				continue;
+			/* No memory: the other ranks must not wait for us. */
+			comm->reported = true;
+			tt_failure_report(comm->failure, TT_REPORT_LINK, comm->rank, head->call.sequence,
+			    tt_last_error()->message, tt_now_ns());
 			return moved;
 		}
 		pop(comm);
@@ -356,7 +372,9 @@ tt_request_get(tutti_comm *comm, tutti_request **request)
 	(*request)->run.plan = NULL;
 	(*request)->plan_is_memo = false;
 	(*request)->group = NULL;
-	(*request)->is_message = (*request)->in_group = false;
+	(*request)->is_message = (*request)->in_group = (*request)->started = false;
+	(*request)->next_run = NULL;
+	(*request)->op = NULL;
 	return TUTTI_OK;
 }
 
@@ -382,6 +400,18 @@ copy_table(const tutti_comm *comm, tutti_request *request, size_t *at, const siz
 	*at += 2 * n;
 }
 
+static void
+fill_rows(const tutti_comm *comm, const struct tt_intent *intent, struct tt_operands *operands)
+{
+	operands->element = tt_dtype_size(intent->dtype);
+	operands->in = (struct tt_rows){.base = (unsigned char *)(uintptr_t)intent->send,
+	    .nrows = tt_collective_in_rows(intent->collective, comm->size),
+	    .count = intent->count};
+	operands->out = (struct tt_rows){.base = intent->recv,
+	    .nrows = tt_collective_out_rows(intent->collective, comm->size),
+	    .count = intent->count};
+}
+
 static tutti_status
 fill_operands(const tutti_comm *comm, const struct tt_intent *intent, tutti_request *request)
 {
@@ -390,13 +420,7 @@ fill_operands(const tutti_comm *comm, const struct tt_intent *intent, tutti_requ
 	size_t at = 0;
 	void *memory;
 
-	operands->element = tt_dtype_size(intent->dtype);
-	operands->in = (struct tt_rows){.base = (unsigned char *)(uintptr_t)intent->send,
-	    .nrows = tt_collective_in_rows(intent->collective, comm->size),
-	    .count = intent->count};
-	operands->out = (struct tt_rows){.base = intent->recv,
-	    .nrows = tt_collective_out_rows(intent->collective, comm->size),
-	    .count = intent->count};
+	fill_rows(comm, intent, operands);
 	if (!intent->uneven)
 		return TUTTI_OK;
 	if (request->tables_room < need) {
@@ -414,12 +438,12 @@ fill_operands(const tutti_comm *comm, const struct tt_intent *intent, tutti_requ
 	return TUTTI_OK;
 }
 
-static uint32_t
+static uint16_t
 algorithm_index(const struct tt_algorithm *algorithm)
 {
-	for (uint32_t i = 0; tt_algorithms[i] != NULL; i++)
+	for (uint16_t i = 0; tt_algorithms[i] != NULL; i++)
 		if (tt_algorithms[i] == algorithm)
-			return i + 1;
+			return (uint16_t)(i + 1);
 	return 0;
 }
 
@@ -434,31 +458,40 @@ whole_bytes(const tutti_comm *comm, const struct tt_intent *intent)
 }
 
 static void
-fill_arithmetic(const tutti_comm *comm, const struct tt_intent *intent, struct tt_run *run)
+fill_arithmetic(
+    const tutti_comm *comm, const struct tt_intent *intent, const struct tt_operator *op, struct tt_run *run)
 {
 	run->first_lane = 0;
 	if (!tt_collective_reduces(intent->collective))
 		return;
-	run->reduce = comm->kernels->reduce[intent->dtype][intent->op];
+	run->applied = op != NULL ? tt_operator_applied(op) : NULL;
+	run->reduce = op != NULL ? NULL : comm->kernels->reduce[intent->dtype][intent->op];
 	run->finish = intent->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE;
 	run->divisor = (uint32_t)comm->size;
 }
 
+/* As marks and the memo say it: of operators that are not built in, the kind. */
+static uint8_t
+op_byte(const struct tt_intent *intent, const struct tt_operator *op)
+{
+	return op != NULL ? (uint8_t)tt_operator_kind(op) : (uint8_t)intent->op;
+}
+
 static struct tt_memo_key
-memo_key(const struct tt_intent *intent)
+memo_key(const struct tt_intent *intent, const struct tt_operator *op)
 {
 	return (struct tt_memo_key){.count = intent->count,
 	    .root = intent->root,
 	    .collective = (uint8_t)intent->collective,
 	    .dtype = (uint8_t)intent->dtype,
-	    .op = (uint8_t)intent->op,
+	    .op = op_byte(intent, op),
 	    .in_place = intent->in_place};
 }
 
 static bool
 recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
 {
-	const struct tt_memo_key key = memo_key(intent);
+	const struct tt_memo_key key = memo_key(intent, request->op);
 	const struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
 	struct tt_run *run = &request->run;
 
@@ -469,7 +502,7 @@ recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_
 	run->plan = entry->plan;
 	run->window = entry->window;
 	run->operands.slices = entry->slices;
-	fill_arithmetic(comm, intent, run);
+	fill_arithmetic(comm, intent, request->op, run);
 	return true;
 }
 
@@ -477,7 +510,7 @@ recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_
 static void
 remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
 {
-	const struct tt_memo_key key = memo_key(intent);
+	const struct tt_memo_key key = memo_key(intent, request->op);
 	struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
 
 	if (call->forced != NULL || call->uneven ||
@@ -492,15 +525,9 @@ remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_selec
 
 /* Algorithm, plan, slices: everything that must be the same on every rank comes from agreed inputs only. */
 static tutti_status
-choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
+plan_run(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, struct tt_run *run,
+    uint16_t *algorithm)
 {
-	struct tt_select_call call = {.collective = intent->collective,
-	    .dtype = intent->dtype,
-	    .op = intent->op,
-	    .uneven = intent->uneven,
-	    .bytes = intent->uneven ? 0 : whole_bytes(comm, intent),
-	    .row_bytes = intent->uneven ? 0 : (uint64_t)intent->count * tt_dtype_size(intent->dtype),
-	    .forced = options != NULL ? options->algorithm : NULL};
 	const struct tt_shape shape = {.collective = intent->collective,
 	    .rank = comm->rank,
 	    .nranks = comm->size,
@@ -508,14 +535,11 @@ choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *op
 	    .in_place = intent->in_place,
 	    .node_of = comm->world != NULL ? tt_world_node_of(comm->world) : NULL,
 	    .nnodes = comm->facts.nnodes};
-	struct tt_run *run = &request->run;
 	struct tt_choice choice;
 	int least;
 
-	if (recall(comm, intent, &call, request))
-		return TUTTI_OK;
-	TT_TRY(tt_select(&comm->facts, &call, &choice));
-	request->call.algorithm = algorithm_index(choice.algorithm);
+	TT_TRY(tt_select(&comm->facts, call, &choice));
+	*algorithm = algorithm_index(choice.algorithm);
 	if (intent->nothing)
 		return TUTTI_OK;
 	TT_TRY(tt_plan_cache_get(comm->plans, choice.algorithm->make, &shape, &run->plan));
@@ -527,8 +551,50 @@ choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *op
 	}
 	if (run->window > run->operands.slices)
 		run->window = run->operands.slices;
+	return TUTTI_OK;
+}
+
+static struct tt_select_call
+select_call(const tutti_comm *comm, const struct tt_intent *intent)
+{
+	return (struct tt_select_call){.collective = intent->collective,
+	    .dtype = intent->dtype,
+	    .op = intent->op,
+	    .uneven = intent->uneven,
+	    .bytes = intent->uneven ? 0 : whole_bytes(comm, intent),
+	    .row_bytes = intent->uneven ? 0 : (uint64_t)intent->count * tt_dtype_size(intent->dtype)};
+}
+
+tutti_status
+tt_comm_plan(tutti_comm *comm, const struct tt_intent *intent, struct tt_run *run)
+{
+	const struct tt_select_call call = select_call(comm, intent);
+	uint16_t algorithm;
+
+	fill_rows(comm, intent, &run->operands);
+	TT_TRY(plan_run(comm, intent, &call, run, &algorithm));
+	fill_arithmetic(comm, intent, NULL, run);
+	return TUTTI_OK;
+}
+
+static tutti_status
+choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
+{
+	struct tt_select_call call = select_call(comm, intent);
+
+	call.forced = options != NULL ? options->algorithm : NULL;
+	if (request->op != NULL) {
+		call.custom_op = true;
+		call.ordered = tt_operator_kind(request->op) == TT_OP_CUSTOM_ORDERED;
+		call.weighted = tt_operator_kind(request->op) == TT_OP_PREMUL_SUM;
+	}
+	if (recall(comm, intent, &call, request))
+		return TUTTI_OK;
+	TT_TRY(plan_run(comm, intent, &call, &request->run, &request->call.algorithm));
+	if (intent->nothing)
+		return TUTTI_OK;
 	remember(comm, intent, &call, request);
-	fill_arithmetic(comm, intent, run);
+	fill_arithmetic(comm, intent, request->op, &request->run);
 	return TUTTI_OK;
 }
 
@@ -541,12 +607,16 @@ prepare(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *o
 
 	request->timeout_ms = timeout;
 	request->deadline_ns = 0;
+	request->op = reduces ? tt_operator_get(comm, intent->op) : NULL;
+	request->next_run = request->op != NULL ? tt_operator_next_run : intent->next_run;
+	request->next_context = intent->next_context;
 	request->call = (struct tt_call){.count = intent->uneven ? 0 : intent->count,
 	    .root = intent->root,
 	    .collective = (uint8_t)intent->collective,
 	    .dtype = (uint8_t)intent->dtype,
-	    .op = reduces ? (uint8_t)intent->op : 0,
-	    .uneven = intent->uneven,
+	    .op = reduces ? op_byte(intent, request->op) : 0,
+	    .op_number = request->op != NULL ? tt_operator_number(request->op) : 0,
+	    .flags = (uint8_t)(intent->flags | (intent->uneven ? TT_CALL_UNEVEN : 0)),
 	    .counts = intent->counts_hash};
 	TT_TRY(fill_operands(comm, intent, request));
 	return choose(comm, intent, options, request);

@@ -54,6 +54,8 @@ needs_one_rounding(const struct tt_select_facts *facts, const struct tt_select_c
 		return NULL;
 	if (call->ordered)
 		return "the operator does not commute, and this algorithm does not keep the order of ranks";
+	if (call->weighted)
+		return "a premultiplied sum is one reduction over all ranks, and this algorithm adds step by step";
 	if (facts->reproducible)
 		return "reproducible = 1 asks for one order of summation, and this algorithm has its own";
 	if (facts->most_per_node > 1 && tt_dtype_is_float(call->dtype) && tt_dtype_size(call->dtype) <= 2 &&

@@ -37,6 +37,7 @@ struct tt_select_call {
 	tutti_op op;
 	bool custom_op; /* not one of the built-in operators */
 	bool ordered; /* not commutative: contributions in rank order */
+	bool weighted; /* each rank's contribution has a scalar: all of them in one reduction */
 	bool uneven;
 	uint64_t bytes; /* as in nccl-tests: the larger of a rank's whole send and receive buffer */
 	uint64_t row_bytes; /* of the widest row */
