@@ -21,6 +21,10 @@
 #define SPIN_POLLS 200 /* with a pause: 4 to 10 us in all */
 #define YIELD_POLLS 200 /* some 60 us if nobody else is runnable here; else the peer may be, and gets its turn */
 #define CROWDED_YIELDS 64 /* where the peer probably needs this very core: it runs while this rank yields */
+#define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
+#define HOGGED_WAITS 1000
+#define HOGGED_POLLS \
+	3000 /* with a pause: 50 to 150 us, then to sleep: a waker gets the core back from a hog at once */
 #define NS_PER_S INT64_C(1000000000)
 
 void
@@ -30,18 +34,31 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->yields = crowded ? CROWDED_YIELDS : YIELD_POLLS;
 	ladder->step = 0;
 	ladder->crowded = crowded;
+	ladder->hogged = 0;
+}
+
+/* A yield to a peer comes back soon; a yield to a program that only computes comes back a time slice later. */
+static void
+yield(struct tt_ladder *ladder)
+{
+	const int64_t before = tt_now_ns();
+
+	sched_yield();
+	if (tt_now_ns() - before > HOG_NS)
+		ladder->hogged = HOGGED_WAITS;
 }
 
 bool
 tt_ladder_step(struct tt_ladder *ladder)
 {
 	const uint32_t step = ladder->step;
+	const uint32_t spins = ladder->hogged > 0 ? HOGGED_POLLS : ladder->spins;
 
-	if (step >= ladder->spins && step - ladder->spins >= ladder->yields)
+	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields))
 		return true;
 	ladder->step = step + 1;
-	if (step >= ladder->spins)
-		sched_yield();
+	if (step >= spins)
+		yield(ladder);
 	else if (step >= TIGHT_POLLS)
 		tt_pause();
 	return false;

@@ -17,14 +17,17 @@ struct tt_ladder {
 	uint32_t yields; /* polls with a yield between them, before sleeping */
 	uint32_t step; /* polls so far */
 	bool crowded; /* more ranks than cores: yield at once */
+	uint32_t hogged; /* moves left in which not to yield: the last time somebody else took the whole time slice */
 };
 
 /* `crowded`: more ranks than cores share this host. */
 void tt_ladder_init(struct tt_ladder *ladder, bool crowded);
+/* Something moved, or another wait begins. */
 static inline void
 tt_ladder_reset(struct tt_ladder *ladder)
 {
 	ladder->step = 0;
+	ladder->hogged -= ladder->hogged > 0;
 }
 /* Pauses or yields. Returns true when it is time to sleep (or to look at slow things: deadlines, deaths). */
 bool tt_ladder_step(struct tt_ladder *ladder);

@@ -516,6 +516,12 @@ tt_executor_fault(const struct tt_executor *x)
 	return &x->fault;
 }
 
+bool
+tt_executor_in_stage(const struct tt_executor *x)
+{
+	return x->stage_busy;
+}
+
 void
 tt_executor_drop(struct tt_executor *x)
 {

@@ -55,6 +55,8 @@ tutti_status tt_executor_start(struct tt_executor *executor, const struct tt_run
  * counts up with whatever happened. */
 tutti_status tt_executor_advance(struct tt_executor *executor, int *moved);
 const struct tt_run_fault *tt_executor_fault(const struct tt_executor *executor);
+/* Does the run wait for other members of the node stage (and not for messages)? */
+bool tt_executor_in_stage(const struct tt_executor *executor);
 /* Forgets the run; the ports must have been cancelled if it had not ended. */
 void tt_executor_drop(struct tt_executor *executor);
 

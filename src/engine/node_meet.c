@@ -70,12 +70,14 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 		line->past = s->past;
 	}
 	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in tt_stage_met() */
+	tt_stage_wake_sleepers(s);
 }
 
 void
 tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks)
 {
 	tt_store_release(&s->lines[s->me].done.ticks, ticks); /* pairs with the acquire in tt_stage_all_done() */
+	tt_stage_wake_sleepers(s);
 }
 
 tutti_status

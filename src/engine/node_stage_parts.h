@@ -26,9 +26,13 @@ struct tt_stage_member {
 	struct {
 		tt_atomic_u64 ticks;
 	} TT_ALIGNED(TT_LINE) done;
+	struct {
+		tt_atomic_u32 sleeping; /* set by the member, read by whoever publishes */
+		tt_atomic_u32 rung; /* counts up to wake it: its futex */
+	} TT_ALIGNED(TT_LINE) bed;
 };
 
-_Static_assert(sizeof(struct tt_stage_line) == TT_LINE && sizeof(struct tt_stage_member) == 3 * TT_LINE,
+_Static_assert(sizeof(struct tt_stage_line) == TT_LINE && sizeof(struct tt_stage_member) == 4 * TT_LINE,
     "writers do not share lines");
 
 /* Where an operation stands. */
@@ -62,6 +66,8 @@ struct tt_stage_line *tt_stage_line(const struct tt_node_stage *s, int member);
 void tt_stage_publish(struct tt_node_stage *s, uint64_t tick);
 /* This member reads nothing any more of the ticks before `ticks`. */
 void tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks);
+/* After something was published: wakes who sleeps (node_sleep.c). */
+void tt_stage_wake_sleepers(struct tt_node_stage *s);
 /* Has `member` published tick `now`? Its mark is compared at the job's first tick. */
 tutti_status tt_stage_met(struct tt_node_stage *s, int member);
 /* Have all, from `seen` on? Then nobody reads anything of earlier ticks. */

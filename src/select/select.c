@@ -28,10 +28,11 @@ tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes, cons
 	    .staging_bytes = 4 << 20,
 	    .lanes = 1,
 	    .meet_s = 0.12e-6,
-	    .same_node = {.alpha_s = 0.4e-6, .over_s = 0.15e-6, .beta_s = 1 / 12e9},
+	    .one_meeting_bytes = 32 << 10,
+	    .same_node = {.alpha_s = 0.4e-6, .over_s = 0.15e-6, .beta_s = 1 / 8e9},
 	    .between_nodes = {.alpha_s = 12e-6, .over_s = 3e-6, .beta_s = 1 / 2.5e9},
 	    .reduce_s_per_byte = 1 / 30e9,
-	    .copy_s_per_byte = 1 / 20e9};
+	    .copy_s_per_byte = 1 / 40e9};
 	facts->least_per_node = nranks;
 	for (int node = 0; node < nnodes; node++) {
 		int members = node_of == NULL && nnodes == 1 ? nranks : 0;
@@ -96,11 +97,14 @@ price(const struct tt_select_facts *facts, const struct tt_select_call *call, st
 	const double crowd = (double)facts->most_per_node / (facts->cores > 0 ? facts->cores : 1);
 	const double turn = crowd > 1 ? crowd * SWITCH_S : 0;
 	const double share = crowd > 1 ? crowd : 1;
-	double alpha = link->alpha_s;
+	double alpha = link->alpha_s, messages = cost.messages;
 
 	if ((candidate->algorithm->flags & TT_ALG_ONE_NODE) != 0 && (candidate->algorithm->flags & TT_ALG_NODE) != 0)
 		alpha = facts->meet_s;
-	candidate->latency_s = cost.messages * (alpha + turn) + cost.overheads * link->over_s * share;
+	if (candidate->algorithm->flags & TT_ALG_NODE &&
+	    call->bytes <= facts->one_meeting_bytes / (uint64_t)facts->nranks && messages > 1 && facts->nnodes == 1)
+		messages = 1; /* one meeting is enough for little */
+	candidate->latency_s = messages * (alpha + turn) + cost.overheads * link->over_s * share;
 	candidate->wire_s = cost.bytes * n * link->beta_s * share;
 	candidate->reduce_s = cost.reduced * n * facts->reduce_s_per_byte * share;
 	candidate->copy_s = cost.copied * n * facts->copy_s_per_byte * share;

@@ -25,7 +25,8 @@ struct tt_select_facts {
 	int64_t staging_bytes; /* scratch memory per rank */
 	int32_t reproducible;
 	int32_t lanes;
-	double meet_s; /* what one such meeting costs */
+	double meet_s; /* what a meeting of a node's ranks in shared memory costs */
+	uint64_t one_meeting_bytes; /* of all ranks together: what the node stage does in one meeting */
 	struct tt_link_cost same_node, between_nodes;
 	double reduce_s_per_byte, copy_s_per_byte;
 	char rules[512]; /* TUTTI_ALGORITHM of rank 0, checked */
