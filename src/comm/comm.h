@@ -86,6 +86,7 @@ struct tutti_comm {
 	const struct tt_kernels *kernels;
 	struct tt_failure *failure;
 	bool crowded; /* more ranks than cores on this host */
+	struct tt_ladder ladder; /* of the thread that drives; it remembers from wait to wait */
 
 	pthread_mutex_t lock;
 	tt_atomic_u32 contenders; /* threads that want the lock */
@@ -163,6 +164,10 @@ void tt_comm_enqueue(tutti_comm *comm, tutti_request *request);
 /* Gives a started request to the caller, or waits for it if there is no place to put it. The lock is held, but for
  * the waiting. */
 tutti_status tt_comm_hand_over(tutti_comm *comm, tutti_request *issued, tutti_request **request);
+/* Sleeps until something may have happened, at most for `most_ms`; the lock is held. */
+void tt_comm_sleep(tutti_comm *comm, int most_ms);
+/* Wakes the thread that sleeps there; any thread. */
+void tt_comm_wake(tutti_comm *comm);
 /* The lock for a thread that is about to drive or to issue. */
 void tt_comm_lock(tutti_comm *comm);
 void tt_comm_unlock(tutti_comm *comm);

@@ -28,7 +28,9 @@
 /* What every rank tells the others before anything is opened. */
 struct facts_card {
 	int32_t status;
-	int32_t cores;
+	int32_t cores; /* of this rank alone */
+	uint64_t cpus[TT_HOST_CPUS /
+		      64]; /* it may run on: a rank that is bound to a core leaves the others to the others */
 	uint32_t transports; /* bit set, in the order of known_transports */
 	uint32_t version;
 	struct tt_select_facts facts; /* rank 0's count */
@@ -129,6 +131,31 @@ note_failure(tutti_status status, int32_t *card_status, char *message, size_t by
 		snprintf(message, bytes, "%.250s", tt_last_error()->message);
 }
 
+/* The cores that the ranks of a node have together: CPUs that one of them may use, no more than the quota allows. */
+static int
+node_cores(const tutti_comm *comm, const struct facts_card *cards, int node)
+{
+	const int *node_of = tt_world_node_of(comm->world);
+	struct tt_cpu_set all = {{0}};
+	int cores, quota = 0;
+
+	for (int r = 0; r < comm->size; r++) {
+		struct tt_cpu_set mine;
+
+		if (node_of[r] != node)
+			continue;
+		memcpy(mine.bits, cards[r].cpus, sizeof(mine.bits));
+		if (tt_cpu_set_count(&mine) > cards[r].cores && (quota == 0 || cards[r].cores < quota))
+			quota = cards[r].cores; /* fewer than the mask has: a quota, which the ranks share */
+		for (size_t i = 0; i < TT_COUNT_OF(all.bits); i++)
+			all.bits[i] |= mine.bits[i];
+	}
+	cores = tt_cpu_set_count(&all);
+	if (quota > 0 && quota < cores)
+		cores = quota;
+	return cores > 0 ? cores : 1;
+}
+
 /* Rank 0's constants, everybody's limits; without a world the rank's own. */
 static tutti_status
 agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t *agreed)
@@ -138,6 +165,10 @@ agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t
 	void *memory;
 	tutti_status status;
 
+	struct tt_cpu_set cpus = {{0}};
+
+	(void)tt_host_affinity(&cpus); /* unknown: an empty set, and one core is assumed */
+	memcpy(mine.cpus, cpus.bits, sizeof(mine.cpus));
 	tt_select_facts_init(&mine.facts, comm->size, comm->world ? tt_world_nnodes(comm->world) : 1,
 	    comm->world ? tt_world_node_of(comm->world) : NULL);
 	mine.facts.staging_bytes = (int64_t)comm->settings.staging_bytes;
@@ -156,10 +187,13 @@ agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t
 	TT_TRY(agree(comm, &mine, sizeof(mine), offsetof(struct facts_card, message), deadline_ns, &memory));
 	cards = memory;
 	comm->facts = cards[0].facts;
-	comm->facts.cores = cards[0].cores;
+	comm->facts.cores = node_cores(comm, cards, 0);
+	for (int node = 1; node < comm->facts.nnodes; node++) {
+		const int cores = node_cores(comm, cards, node);
+
+		comm->facts.cores = cores < comm->facts.cores ? cores : comm->facts.cores;
+	}
 	for (int r = 1; r < comm->size; r++) {
-		if (cards[r].cores < comm->facts.cores)
-			comm->facts.cores = cards[r].cores;
 		*agreed &= cards[r].transports;
 		if (cards[r].transports != cards[0].transports && comm->rank == 0)
 			tt_log(&comm->log, TT_LOG_WARN,
@@ -393,7 +427,7 @@ way_wake(void *context)
 {
 	tutti_comm *comm = context;
 
-	tt_ports_ring(&comm->ports);
+	tt_comm_wake(comm);
 }
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
@@ -427,6 +461,7 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 	}
 	TT_TRY(agree_facts(comm, transports, deadline_ns, &set));
 	comm->crowded = comm->facts.most_per_node > comm->facts.cores;
+	tt_ladder_init(&comm->ladder, comm->crowded);
 	TT_TRY(tt_executor_create(&comm->ports, (size_t)comm->facts.staging_bytes, &comm->executor));
 	TT_TRY(tt_p2p_create(&comm->ports, TT_EXECUTOR_LANES, &comm->p2p));
 	TT_TRY(tt_plan_cache_create(PLAN_CACHE_BYTES, &comm->plans));

@@ -23,12 +23,29 @@
 #define STALL_NS (1000 * TT_MS) /* an operation that has not moved for so long is asked about */
 
 void
+tt_comm_sleep(tutti_comm *comm, int most_ms)
+{
+	if (comm->stage != NULL && tt_executor_in_stage(comm->executor))
+		tt_node_stage_sleep(comm->stage, tt_deadline_ns(most_ms));
+	else
+		tt_ports_sleep(&comm->ports, most_ms);
+}
+
+void
+tt_comm_wake(tutti_comm *comm)
+{
+	tt_ports_ring(&comm->ports);
+	if (comm->stage != NULL)
+		tt_node_stage_wake(comm->stage);
+}
+
+void
 tt_comm_lock(tutti_comm *comm)
 {
 	if (pthread_mutex_trylock(&comm->lock) == 0)
 		return;
 	tt_fetch_add_acq_rel(&comm->contenders, 1u);
-	tt_ports_ring(&comm->ports);
+	tt_comm_wake(comm);
 	pthread_mutex_lock(&comm->lock);
 	tt_fetch_add_acq_rel(&comm->contenders, (uint32_t)-1);
 }
@@ -323,7 +340,7 @@ tt_comm_advance(tutti_comm *comm)
 void
 tt_comm_wait(tutti_comm *comm, tutti_request *request)
 {
-	struct tt_ladder ladder;
+	struct tt_ladder *ladder = &comm->ladder;
 	uint32_t turns = 0;
 
 	tt_comm_lock(comm);
@@ -331,17 +348,17 @@ tt_comm_wait(tutti_comm *comm, tutti_request *request)
 		tt_comm_unlock(comm);
 		return;
 	}
-	tt_ladder_init(&ladder, comm->crowded);
+	tt_ladder_reset(ladder);
 	while (request->state != TT_REQUEST_ENDED) {
 		if (tt_comm_advance(comm) > 0) {
-			tt_ladder_reset(&ladder);
+			tt_ladder_reset(ladder);
 			comm->stall_sequence = 0;
 			if (++turns % LOOK_TURNS == 0)
 				tt_comm_look_around(comm, tt_now_ns());
-		} else if (tt_ladder_step(&ladder)) {
+		} else if (tt_ladder_step(ladder)) {
 			tt_comm_look_around(comm, tt_now_ns());
 			if (!tt_failure_raised(comm->failure) && tt_load_relaxed(&comm->contenders) == 0)
-				tt_ports_sleep(&comm->ports, SLEEP_MS);
+				tt_comm_sleep(comm, SLEEP_MS);
 		}
 		if (TT_UNLIKELY(tt_load_relaxed(&comm->contenders) != 0)) {
 			tt_comm_unlock(comm);

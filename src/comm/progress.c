@@ -17,17 +17,16 @@
 static void
 drive(tutti_comm *comm)
 {
-	struct tt_ladder ladder;
+	struct tt_ladder *ladder = &comm->ladder;
 
-	tt_ladder_init(&ladder, comm->crowded);
 	tt_comm_lock(comm);
 	while (tt_comm_busy(comm) && tt_load_relaxed(&comm->progress_stop) == 0) {
 		if (tt_comm_advance(comm) > 0) {
-			tt_ladder_reset(&ladder);
-		} else if (tt_ladder_step(&ladder)) {
+			tt_ladder_reset(ladder);
+		} else if (tt_ladder_step(ladder)) {
 			tt_comm_look_around(comm, tt_now_ns());
 			if (!tt_failure_raised(comm->failure) && tt_load_relaxed(&comm->contenders) == 0)
-				tt_ports_sleep(&comm->ports, PROGRESS_SLEEP_MS);
+				tt_comm_sleep(comm, PROGRESS_SLEEP_MS);
 		}
 		if (tt_load_relaxed(&comm->contenders) != 0) {
 			tt_comm_unlock(comm);
@@ -87,7 +86,7 @@ tt_comm_progress_stop(tutti_comm *comm)
 		return;
 	tt_store_release(&comm->progress_stop, 1);
 	tt_comm_progress_wake(comm);
-	tt_ports_ring(&comm->ports);
+	tt_comm_wake(comm);
 	pthread_join(comm->progress_thread, NULL);
 	comm->progress_running = false;
 }
