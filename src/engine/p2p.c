@@ -4,10 +4,11 @@
  *
  *	sender                        receiver                          lane
  *	  envelope {tag, count, ...} ──►  matched, or set aside         0    up to TT_P2P_INLINE bytes: that was all
+ *	                  short body ──►  straight, or set aside        3    up to TT_P2P_EARLY_BYTES: and that
  *	                   reply {id} ◄──  matched: body is posted       1
  *	                         body ──►  straight into the buffer      2
  *
- * The rule that keeps it correct: bodies are sent in the order in which replies came in, which is the order in which
+ * The rule that keeps it correct: short bodies follow in the order of their envelopes; long ones are sent in the order in which replies came in, which is the order in which
  * the receiver has posted receives for them, so the position on the lane is all the matching they need. Envelopes
  * are only taken from a peer while a receive waits that could match one, and replies only as many as are due: what
  * nobody waits for stays in the transport, whose back-pressure holds the sender.
@@ -201,6 +202,7 @@ tt_p2p_drop(struct tt_p2p *p2p)
 
 		peer->to_announce = peer->announced = peer->awaiting = peer->to_pay = peer->paid = none;
 		peer->wanted = peer->to_grant = peer->granted = peer->to_thank = peer->thanked = none;
+		peer->fetches = peer->fetch_last = NULL;
 		peer->nops = 0;
 		peer->busy_at = -1;
 	}

@@ -4,17 +4,18 @@
  *
  * Independent of the operations that plans run: it has lanes of the links for itself. Knows neither data types nor
  * communicators: `dtype` and `count` are compared, `bytes` are moved. One thread at a time; never blocks. Once an
- * operation is started it allocates nothing but room for heads of messages that nobody has asked for yet, and of
- * those a bounded number.
+ * operation is started it allocates nothing but room for messages that nobody has asked for yet, and of those a
+ * bounded number: short ones, and the heads of long ones.
  */
 #ifndef TT_ENGINE_P2P_H
 #define TT_ENGINE_P2P_H
 
 #include "engine/ports.h"
 
-#define TT_P2P_LANES 3 /* of the links, from first_lane on */
+#define TT_P2P_LANES 4 /* of the links, from first_lane on */
 #define TT_P2P_INLINE 152 /* a message of so many bytes travels with its head */
-#define TT_P2P_EAGER_MOST 64 /* inline messages to a peer that may be under way without a receive */
+#define TT_P2P_EARLY_BYTES 8192 /* a message of so many bytes follows its head at once */
+#define TT_P2P_EAGER_MOST 64 /* such messages to a peer that may be under way without a receive */
 #define TT_P2P_HEADS_MOST 16384 /* heads of longer ones to a peer that may wait there for a receive */
 
 /* The head of a message, as it travels. */
@@ -22,7 +23,7 @@ struct tt_p2p_envelope {
 	uint64_t id; /* of the send, from 1; told back in the reply */
 	uint64_t count, bytes;
 	int32_t tag;
-	uint32_t taken; /* inline messages of the receiver that the sender of this has matched, in total */
+	uint32_t taken; /* early messages of the receiver that the sender of this has taken, in total */
 	uint8_t kind; /* enum tt_p2p_kind */
 	uint8_t dtype;
 	uint8_t unused[6];
@@ -37,6 +38,16 @@ struct tt_p2p_reply {
 };
 
 _Static_assert(sizeof(struct tt_p2p_envelope) == 192 && sizeof(struct tt_p2p_reply) == 16, "as they travel");
+
+/* The body of a short message, on its way to where it belongs or, if nobody has asked for it yet, into memory set aside. */
+struct tt_p2p_fetch {
+	struct tt_p2p_fetch *next; /* in the order of the envelopes */
+	struct tt_p2p_op *op; /* the receive, or NULL: not known yet */
+	struct tt_p2p_early *early; /* where it is set aside, or NULL: it goes straight to the receive */
+	bool posted;
+	struct iovec piece;
+	tutti_transfer transfer;
+};
 
 /* One send or receive of this rank, in the caller's memory from start until it has ended. The caller sets the first
  * group and zeroes the rest. */
@@ -55,6 +66,8 @@ struct tt_p2p_op {
 	uint64_t stamp; /* order of starting */
 	uint64_t id; /* of the send */
 	bool body_posted;
+	uint8_t kind; /* of a send, once its body is posted; of a receive's message */
+	struct tt_p2p_fetch fetch; /* of a receive */
 	struct iovec head_piece, piece;
 	tutti_transfer head, body; /* envelope or reply; payload */
 	union {

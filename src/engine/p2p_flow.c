@@ -2,8 +2,8 @@
  *
  * p2p_flow.c - what goes over the links for sends and receives: posting, and noticing what has ended.
  *
- * Every list here is a queue in the order of its lane, so looking at its first operation is enough. How an inline
- * message stays bounded at its receiver: no more than TT_P2P_EAGER_MOST may be under way without news that they were
+ * Every list here is a queue in the order of its lane, so looking at its first operation is enough. How short
+ * messages stay bounded at their receiver: no more than TT_P2P_EAGER_MOST may be under way without news that they were
  * taken; that news rides on envelopes of the other direction, and on a reply which every so many messages one of
  * them asks for. Who has no credit left announces the message as if it were long.
  */
@@ -105,7 +105,9 @@ kind_for(const struct tt_p2p_peer *peer, const struct tt_p2p_op *op)
 {
 	const uint32_t under_way = peer->eager_out - peer->eager_taken;
 
-	if (op->bytes > TT_P2P_INLINE || under_way >= TT_P2P_EAGER_MOST)
+	if (op->body_posted)
+		return (enum tt_p2p_kind)op->kind;
+	if (op->bytes > TT_P2P_EARLY_BYTES || under_way >= TT_P2P_EAGER_MOST)
 		return TT_P2P_HEAD;
 	return under_way >= ASK_AT && !peer->asking ? TT_P2P_EAGER_ASKS : TT_P2P_EAGER;
 }
@@ -122,10 +124,23 @@ fill_envelope(const struct tt_p2p *p2p, const struct tt_p2p_peer *peer, struct t
 	envelope->taken = peer->taken;
 	envelope->kind = (uint8_t)kind;
 	envelope->dtype = op->dtype;
-	if (kind != TT_P2P_HEAD && op->bytes > 0)
+	if (kind != TT_P2P_HEAD && op->bytes > 0 && op->bytes <= TT_P2P_INLINE)
 		memcpy(envelope->data, op->buffer, op->bytes);
 	op->head_piece = (struct iovec){envelope, sizeof(*envelope)};
 	fill_transfer(p2p, &op->head, &op->head_piece, TT_P2P_ENVELOPES);
+}
+
+/* True: the short body is posted, or there is none. Only then the envelope goes, so that none is ever alone. */
+static bool
+post_short_body(struct tt_p2p *p2p, int to, struct tt_p2p_op *op, enum tt_p2p_kind kind)
+{
+	if (op->body_posted || !tt_p2p_body_follows((uint8_t)kind, op->bytes))
+		return true;
+	op->piece = (struct iovec){op->buffer, op->bytes};
+	fill_transfer(p2p, &op->body, &op->piece, TT_P2P_SHORT_BODIES);
+	op->kind = (uint8_t)kind;
+	op->body_posted = post(p2p, to, &op->body, false);
+	return op->body_posted;
 }
 
 static int
@@ -140,6 +155,8 @@ announce(struct tt_p2p *p2p, int to)
 
 		if (kind == TT_P2P_HEAD && peer->heads_out == TT_P2P_HEADS_MOST)
 			break;
+		if (!post_short_body(p2p, to, op, kind))
+			break;
 		fill_envelope(p2p, peer, op, kind);
 		if (!post(p2p, to, &op->head, false))
 			break;
@@ -151,7 +168,7 @@ announce(struct tt_p2p *p2p, int to)
 		tt_p2p_list_add(&peer->announced, tt_p2p_list_pop(&peer->to_announce));
 		moved++;
 	}
-	while ((op = peer->announced.first) != NULL && ended(p2p, to, &op->head)) {
+	while ((op = peer->announced.first) != NULL && ended(p2p, to, &op->head) && ended(p2p, to, &op->body)) {
 		(void)tt_p2p_list_pop(&peer->announced);
 		if (op->wire.envelope.kind == TT_P2P_EAGER) {
 			peer->nops--;
@@ -198,7 +215,7 @@ take_reply(struct tt_p2p *p2p, int from)
 		return;
 	}
 	peer->asking = false;
-	if (op->head.status != TUTTI_OK) {
+	if (op->head.status != TUTTI_OK || op->body.status != TUTTI_OK) {
 		tt_p2p_list_add(&peer->paid, op);
 		return;
 	}
@@ -266,6 +283,29 @@ take_envelopes(struct tt_p2p *p2p, int from)
 	return moved;
 }
 
+static int
+take_short_bodies(struct tt_p2p *p2p, int from)
+{
+	struct tt_p2p_peer *peer = &p2p->peers[from];
+	struct tt_p2p_fetch *fetch;
+	int moved = 0;
+
+	for (fetch = peer->fetches; fetch != NULL; fetch = fetch->next) {
+		if (fetch->posted)
+			continue;
+		fill_transfer(p2p, &fetch->transfer, &fetch->piece, TT_P2P_SHORT_BODIES);
+		fetch->posted = post(p2p, from, &fetch->transfer, true);
+		if (!fetch->posted)
+			break;
+	}
+	while ((fetch = peer->fetches) != NULL && fetch->posted && ended(p2p, from, &fetch->transfer)) {
+		peer->fetches = fetch->next;
+		tt_p2p_fetched(p2p, from, fetch);
+		moved++;
+	}
+	return moved;
+}
+
 static bool
 post_reply(struct tt_p2p *p2p, int to, struct tt_p2p_op *op)
 {
@@ -328,6 +368,7 @@ tt_p2p_flow(struct tt_p2p *p2p, int peer)
 	int moved = take_replies(p2p, peer);
 
 	moved += take_envelopes(p2p, peer);
+	moved += take_short_bodies(p2p, peer);
 	moved += thank(p2p, peer);
 	moved += grant(p2p, peer);
 	moved += announce(p2p, peer);

@@ -45,21 +45,53 @@ get_early(struct tt_p2p *p2p)
 	return early;
 }
 
+static void
+put_early(struct tt_p2p *p2p, struct tt_p2p_early *early)
+{
+	tt_free(early->data);
+	early->data = NULL;
+	early->next = p2p->free_early;
+	p2p->free_early = early;
+}
+
 void
 tt_p2p_free_early(struct tt_p2p *p2p)
 {
 	while (p2p->blocks != NULL) {
 		struct tt_p2p_block *next = p2p->blocks->next;
 
+		for (int i = 0; i < BLOCK_ENVELOPES; i++)
+			tt_free(p2p->blocks->early[i].data);
 		tt_free(p2p->blocks);
 		p2p->blocks = next;
 	}
 }
 
+/* The next short body of the peer goes to the operation, or else aside. */
 static void
-set_aside(struct tt_p2p *p2p, struct tt_p2p_peer *peer, const struct tt_p2p_envelope *envelope)
+fetch(struct tt_p2p *p2p, int from, struct tt_p2p_fetch *fetch, struct tt_p2p_op *op, struct tt_p2p_early *early,
+    size_t bytes)
 {
+	struct tt_p2p_peer *peer = &p2p->peers[from];
+
+	fetch->next = NULL;
+	fetch->op = op;
+	fetch->early = early;
+	fetch->posted = false;
+	fetch->piece = (struct iovec){early != NULL ? early->data : op->buffer, bytes};
+	if (peer->fetches == NULL)
+		peer->fetches = fetch;
+	else
+		peer->fetch_last->next = fetch;
+	peer->fetch_last = fetch;
+}
+
+static void
+set_aside(struct tt_p2p *p2p, int from, const struct tt_p2p_envelope *envelope)
+{
+	struct tt_p2p_peer *peer = &p2p->peers[from];
 	struct tt_p2p_early *early = get_early(p2p);
+	void *memory = NULL;
 
 	if (early == NULL) {
 		tt_p2p_fail(p2p, TUTTI_ERR_NOMEM, -1);
@@ -67,6 +99,17 @@ set_aside(struct tt_p2p *p2p, struct tt_p2p_peer *peer, const struct tt_p2p_enve
 	}
 	early->stamp = ++p2p->stamps;
 	early->envelope = *envelope;
+	early->here = true;
+	if (tt_p2p_body_follows(envelope->kind, envelope->bytes)) {
+		if (tt_alloc(1, (size_t)envelope->bytes, "a message without a receive", &memory) != TUTTI_OK) {
+			put_early(p2p, early);
+			tt_p2p_fail(p2p, TUTTI_ERR_NOMEM, -1);
+			return;
+		}
+		early->data = memory;
+		early->here = false;
+		fetch(p2p, from, &early->fetch, NULL, early, (size_t)envelope->bytes);
+	}
 	if (peer->early == NULL)
 		peer->early = early;
 	else
@@ -89,7 +132,7 @@ find_early(const struct tt_p2p_peer *peer, int tag, struct tt_p2p_early **before
 }
 
 static void
-remove_early(struct tt_p2p *p2p, struct tt_p2p_peer *peer, struct tt_p2p_early *before, struct tt_p2p_early *early)
+remove_early(struct tt_p2p_peer *peer, struct tt_p2p_early *before, struct tt_p2p_early *early)
 {
 	if (before == NULL)
 		peer->early = early->next;
@@ -97,8 +140,7 @@ remove_early(struct tt_p2p *p2p, struct tt_p2p_peer *peer, struct tt_p2p_early *
 		before->next = early->next;
 	if (peer->early_last == early)
 		peer->early_last = before;
-	early->next = p2p->free_early;
-	p2p->free_early = early;
+	early->next = NULL;
 }
 
 /* ---- receives and own sends ------------------------------------------------------------------------------------- */
@@ -146,9 +188,43 @@ agree(struct tt_p2p *p2p, int from, const struct tt_p2p_what *sent, size_t bytes
 	return false;
 }
 
-/* The message is the receive's, which is in no list. */
+/* A short message is where it belongs. */
 static void
-deliver(struct tt_p2p *p2p, int from, const struct tt_p2p_envelope *envelope, struct tt_p2p_op *op)
+taken(struct tt_p2p *p2p, int from, struct tt_p2p_op *op)
+{
+	struct tt_p2p_peer *peer = &p2p->peers[from];
+
+	peer->taken++;
+	if (op->kind == TT_P2P_EAGER_ASKS) {
+		tt_p2p_list_add(&peer->to_thank, op);
+		tt_p2p_mark_busy(p2p, from);
+		return;
+	}
+	peer->nops--;
+	tt_p2p_end(p2p, op);
+}
+
+void
+tt_p2p_fetched(struct tt_p2p *p2p, int from, struct tt_p2p_fetch *done)
+{
+	struct tt_p2p_early *early = done->early;
+	struct tt_p2p_op *op = done->op;
+
+	if (early != NULL)
+		early->here = true;
+	if (op == NULL)
+		return;
+	if (early != NULL) {
+		memcpy(op->buffer, early->data, op->bytes);
+		put_early(p2p, early);
+	}
+	taken(p2p, from, op);
+}
+
+/* The message is the receive's, which is in no list. early: it was set aside there, and is in no list either. */
+static void
+deliver(struct tt_p2p *p2p, int from, const struct tt_p2p_envelope *envelope, struct tt_p2p_early *early,
+    struct tt_p2p_op *op)
 {
 	const struct tt_p2p_what sent = {envelope->count, envelope->tag, envelope->dtype};
 	struct tt_p2p_peer *peer = &p2p->peers[from];
@@ -157,21 +233,27 @@ deliver(struct tt_p2p *p2p, int from, const struct tt_p2p_envelope *envelope, st
 	if (!agree(p2p, from, &sent, envelope->bytes, op))
 		return;
 	op->id = envelope->id;
-	if (envelope->kind == TT_P2P_HEAD) {
+	op->kind = envelope->kind;
+	if (tt_p2p_body_follows(op->kind, op->bytes)) {
+		tt_p2p_mark_busy(p2p, from);
+		if (early == NULL)
+			fetch(p2p, from, &op->fetch, op, NULL, op->bytes);
+		else
+			early->fetch.op = op;
+		if (early != NULL && early->here)
+			tt_p2p_fetched(p2p, from, &early->fetch);
+		return;
+	}
+	if (op->kind == TT_P2P_HEAD) {
 		tt_p2p_list_add(&peer->to_grant, op);
 		tt_p2p_mark_busy(p2p, from);
-		return;
+	} else {
+		if (op->bytes > 0)
+			memcpy(op->buffer, envelope->data, op->bytes);
+		taken(p2p, from, op);
 	}
-	if (op->bytes > 0)
-		memcpy(op->buffer, envelope->data, op->bytes);
-	peer->taken++;
-	if (envelope->kind == TT_P2P_EAGER_ASKS) {
-		tt_p2p_list_add(&peer->to_thank, op);
-		tt_p2p_mark_busy(p2p, from);
-		return;
-	}
-	peer->nops--;
-	tt_p2p_end(p2p, op);
+	if (early != NULL)
+		put_early(p2p, early);
 }
 
 /* Both are in no list; nothing is counted for a message to oneself. */
@@ -196,16 +278,16 @@ tt_p2p_arrive(struct tt_p2p *p2p, int from, const struct tt_p2p_envelope *envelo
 	struct tt_p2p_op *op;
 
 	if (envelope->kind < TT_P2P_EAGER || envelope->kind > TT_P2P_HEAD || envelope->tag < 0 ||
-	    (envelope->kind != TT_P2P_HEAD && envelope->bytes > TT_P2P_INLINE)) {
+	    (envelope->kind != TT_P2P_HEAD && envelope->bytes > TT_P2P_EARLY_BYTES)) {
 		tt_p2p_fail(p2p, TUTTI_ERR_INTERNAL, from);
 		return;
 	}
 	tt_p2p_confirm(p2p, from, envelope->taken);
 	op = take_wanted(p2p, from, envelope->tag);
 	if (op != NULL)
-		deliver(p2p, from, envelope, op);
+		deliver(p2p, from, envelope, NULL, op);
 	else
-		set_aside(p2p, &p2p->peers[from], envelope);
+		set_aside(p2p, from, envelope);
 }
 
 void
@@ -249,8 +331,8 @@ take_here(struct tt_p2p *p2p, struct tt_p2p_op *op)
 	if (best == NULL)
 		return false;
 	p2p->peers[from].nops++;
-	deliver(p2p, from, &best->envelope, op);
-	remove_early(p2p, &p2p->peers[from], best_before, best);
+	remove_early(&p2p->peers[from], best_before, best);
+	deliver(p2p, from, &best->envelope, best, op);
 	return true;
 }
 

@@ -8,12 +8,12 @@
 #include "engine/p2p.h"
 
 enum tt_p2p_kind {
-	TT_P2P_EAGER = 1, /* the data is in the envelope; no reply */
-	TT_P2P_EAGER_ASKS, /* the data is in the envelope; a reply says that it was taken */
+	TT_P2P_EAGER = 1, /* the data is in the envelope, or follows it; no reply */
+	TT_P2P_EAGER_ASKS, /* the same, and a reply says that it was taken */
 	TT_P2P_HEAD /* the reply asks for the data */
 };
 
-enum tt_p2p_lane { TT_P2P_ENVELOPES, TT_P2P_REPLIES, TT_P2P_BODIES };
+enum tt_p2p_lane { TT_P2P_ENVELOPES, TT_P2P_REPLIES, TT_P2P_BODIES, TT_P2P_SHORT_BODIES };
 
 struct tt_p2p_list {
 	struct tt_p2p_op *first, *last;
@@ -24,6 +24,9 @@ struct tt_p2p_early {
 	struct tt_p2p_early *next;
 	uint64_t stamp; /* order of arrival over all peers */
 	struct tt_p2p_envelope envelope;
+	unsigned char *data; /* of a body that follows, else NULL; owned */
+	bool here; /* all of it */
+	struct tt_p2p_fetch fetch;
 };
 
 /* One message that is always being received, from the first interest on. */
@@ -41,7 +44,7 @@ struct tt_p2p_peer {
 	struct tt_p2p_list to_announce, announced; /* envelope to be posted; posted, and not out */
 	struct tt_p2p_list awaiting; /* a reply */
 	struct tt_p2p_list to_pay, paid; /* payload to be posted, in the order of the replies; posted */
-	uint32_t eager_out, eager_taken; /* inline messages posted, and known to be taken, in total */
+	uint32_t eager_out, eager_taken; /* short messages posted, and known to be taken, in total */
 	bool asking; /* one of them waits for a reply */
 	uint32_t heads_out; /* longer ones announced and not replied to */
 	uint32_t replies_due;
@@ -53,7 +56,8 @@ struct tt_p2p_peer {
 	struct tt_p2p_list to_grant, granted; /* body and reply to be posted; posted */
 	struct tt_p2p_list to_thank, thanked; /* reply only */
 	struct tt_p2p_early *early, *early_last;
-	uint32_t taken; /* inline messages of the peer matched here, in total */
+	struct tt_p2p_fetch *fetches, *fetch_last;
+	uint32_t taken; /* short messages of the peer taken here, in total */
 	struct tt_p2p_slot envelope_in;
 	struct tt_p2p_envelope envelope;
 };
@@ -91,6 +95,8 @@ void tt_p2p_mark_busy(struct tt_p2p *p2p, int peer);
 void tt_p2p_want(struct tt_p2p *p2p, struct tt_p2p_op *op);
 /* A send to this rank itself. */
 void tt_p2p_send_own(struct tt_p2p *p2p, struct tt_p2p_op *op);
+/* The message whose body was fetched is whole. */
+void tt_p2p_fetched(struct tt_p2p *p2p, int peer, struct tt_p2p_fetch *fetch);
 /* The peer's envelope has arrived. */
 void tt_p2p_arrive(struct tt_p2p *p2p, int peer, const struct tt_p2p_envelope *envelope);
 void tt_p2p_free_early(struct tt_p2p *p2p);
@@ -98,7 +104,13 @@ void tt_p2p_free_early(struct tt_p2p *p2p);
 /* ---- p2p_flow.c: what goes over the links */
 /* Returns how much happened. */
 int tt_p2p_flow(struct tt_p2p *p2p, int peer);
-/* The peer says how many inline messages it has taken. */
+/* Does the body of a message follow its envelope without being asked for? */
+static inline bool
+tt_p2p_body_follows(uint8_t kind, uint64_t bytes)
+{
+	return kind != TT_P2P_HEAD && bytes > TT_P2P_INLINE;
+}
+/* The peer says how many short messages it has taken. */
 void tt_p2p_confirm(struct tt_p2p *p2p, int peer, uint32_t taken);
 
 #endif /* TT_ENGINE_P2P_PEER_H */

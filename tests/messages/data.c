@@ -13,7 +13,7 @@
 #define TAGS 7
 #define MANY 300
 
-static const size_t sizes[] = {0, 1, 7, 151, 152, 153, 4096, 65537, 3000001};
+static const size_t sizes[] = {0, 1, 7, 151, 152, 153, 4096, 8192, 8193, 65537, 3000001};
 #define SIZES (int)(sizeof(sizes) / sizeof(sizes[0]))
 
 static int
@@ -74,9 +74,10 @@ static int
 tags(struct job_rank *me)
 {
 	static const int order[TAGS] = {3, 6, 0, 5, 1, 4, 2};
+	static const size_t bytes_of[] = {8, 200, 3000};
 	const int to = (me->rank + 1) % me->size, from = (me->rank + me->size - 1) % me->size;
 	tutti_request *requests[FLOOD] = {0};
-	unsigned char(*out)[200] = malloc(FLOOD * sizeof(*out)), in[200];
+	unsigned char(*out)[3000] = malloc(FLOOD * sizeof(*out)), in[3000];
 	struct random random;
 	tutti_comm *comm;
 	int bad = messages_comm(me, &comm);
@@ -85,7 +86,7 @@ tags(struct job_rank *me)
 		return bad;
 	random = (struct random){77};
 	for (int i = 0; i < FLOOD && !bad; i++) {
-		const size_t bytes = random_below(&random, 2) == 0 ? 8 : 200;
+		const size_t bytes = bytes_of[random_below(&random, 3)];
 
 		messages_fill(out[i], bytes, me->rank, to, i);
 		bad = messages_check(
@@ -94,7 +95,7 @@ tags(struct job_rank *me)
 	for (int t = 0; t < TAGS && !bad; t++) {
 		random = (struct random){77};
 		for (int i = 0; i < FLOOD && !bad; i++) {
-			const size_t bytes = random_below(&random, 2) == 0 ? 8 : 200;
+			const size_t bytes = bytes_of[random_below(&random, 3)];
 
 			if (i % TAGS != order[t])
 				continue;
