@@ -145,6 +145,7 @@ different_sizes(struct job_rank *me)
 
 	if (get_id(me, &id) != 0)
 		return 1;
+	let_others_in(me);
 	return must_fail(
 	    me, me->rank == me->size - 1 ? me->size + 1 : me->size, me->rank, &id, &expected, descriptors);
 }
