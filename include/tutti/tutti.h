@@ -152,6 +152,12 @@ TUTTI_API tutti_status tutti_comm_create_from_env(const tutti_config *config, tu
 /* The same, the id handed over through the caller's key-value store. */
 TUTTI_API tutti_status tutti_comm_create_from_store(int size, int rank, const tutti_store *store,
     const tutti_config *config, tutti_comm **comm);
+/* Divides the ranks of `comm`: those that give the same color (≥ 0) become a communicator, in the order of their keys,
+ * equal keys in the order of `comm`. color < 0: takes part and gets *child = NULL. Every rank of `comm` calls it; it takes
+ * its turn behind pending operations, counts as one, and blocks. config NULL inherits that of `comm`; its time limit
+ * is the split's too. The child does not share the fate of `comm`: it has failures and an end of its own. */
+TUTTI_API tutti_status tutti_comm_split(tutti_comm *comm, int color, int key, const tutti_config *config,
+    tutti_comm **child);
 /* Ends the communicator. Local; never waits for a peer. Its pending requests end with ERR_STATE. */
 TUTTI_API tutti_status tutti_comm_destroy(tutti_comm *comm);
 /* Ends every rank's pending operations with ERR_ABORTED. Any thread, any time, twice is fine. */

@@ -337,6 +337,31 @@ tt_settings_init(struct tt_settings *settings, const tutti_config *config)
 	return status;
 }
 
+static tutti_status
+copy_texts(const struct tt_settings *from, struct tt_settings *to)
+{
+	for (size_t i = 0; i < TT_SETTINGS; i++)
+		TT_TRY(tt_strdup(from->text[i], &to->text[i]));
+	TT_TRY(tt_strdup(from->name, &to->name));
+	return open_log(to);
+}
+
+tutti_status
+tt_settings_copy(const struct tt_settings *from, struct tt_settings *to)
+{
+	tutti_status status;
+
+	*to = *from;
+	memset(to->text, 0, sizeof(to->text));
+	to->name = NULL;
+	to->log_fd = STDERR_FILENO;
+	to->log_owned = false;
+	status = copy_texts(from, to);
+	if (status != TUTTI_OK)
+		tt_settings_fini(to);
+	return status;
+}
+
 void
 tt_settings_fini(struct tt_settings *settings)
 {

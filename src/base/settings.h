@@ -59,6 +59,8 @@ const struct tt_setting_info *tt_setting_given(size_t index);
 const char *tt_setting_environment(const struct tt_setting_info *info);
 /* config may be NULL. On failure nothing is left to free. */
 tutti_status tt_settings_init(struct tt_settings *settings, const tutti_config *config);
+/* One that lives on its own. On failure nothing is left to free. */
+tutti_status tt_settings_copy(const struct tt_settings *from, struct tt_settings *to);
 void tt_settings_fini(struct tt_settings *settings);
 struct tt_log tt_settings_log(const struct tt_settings *settings, int rank);
 /* Names of TUTTI_ variables in the environment that are not in the table (nor given by `tutti run`), at most

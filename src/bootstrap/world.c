@@ -129,6 +129,8 @@ tt_world_create(const struct tt_world_config *config, struct tt_world **world)
 	made->rank = config->rank;
 	made->size = config->size;
 	made->log = config->log;
+	made->go_on = config->go_on;
+	made->go_on_context = config->go_on_context;
 	made->generation = tt_process_generation();
 	status = allocate(made);
 	if (status == TUTTI_OK)

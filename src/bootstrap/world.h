@@ -40,6 +40,9 @@ struct tt_world_config {
 	struct tt_log log;
 	int64_t deadline_ns;
 	int64_t peer_timeout_ms;
+	/* Asked from time to time while there is no background thread: an error ends what the world waits for. May be NULL. */
+	tutti_status (*go_on)(void *context);
+	void *go_on_context;
 	/* For tests; zeros are the real thing. */
 	int fanout; /* instead of TT_WORLD_FANOUT */
 	int host; /* ranks with different numbers meet as if they were on different hosts; rank 0's is 0 */

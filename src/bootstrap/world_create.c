@@ -56,6 +56,7 @@ wait_for_events(struct tt_creation *creation)
 {
 	const bool full = tt_creation_is_full(creation);
 	const int64_t when = next_alarm(creation, full);
+	const int most_ms = creation->world->go_on != NULL ? TT_WORLD_GO_ON_MS : TT_CREATION_POLL_MS;
 	bool local[TT_CREATION_LISTENERS];
 	int fds[TT_CREATION_LISTENERS];
 	const int nlisteners = full ? 0 : tt_creation_listeners(creation, fds, local);
@@ -66,7 +67,7 @@ wait_for_events(struct tt_creation *creation)
 		creation->polls[n++] = (struct pollfd){link->fd, tt_link_events(link), 0};
 	for (int i = 0; i < nlisteners; i++)
 		creation->polls[n++] = (struct pollfd){fds[i], POLLIN, 0};
-	if (poll(creation->polls, n, tt_poll_ms(when, tt_now_ns(), TT_CREATION_POLL_MS)) < 0) {
+	if (poll(creation->polls, n, tt_poll_ms(when, tt_now_ns(), most_ms)) < 0) {
 		if (errno != EINTR)
 			return tt_fail_errno("cannot wait for connections");
 		memset(creation->polls, 0, n * sizeof(*creation->polls));
@@ -88,7 +89,7 @@ run(struct tt_creation *creation)
 			tt_join_dialed(&creation->join, NULL, creation->dial_status, creation->now_ns);
 			continue;
 		}
-		if (wait_for_events(creation) != TUTTI_OK) {
+		if (wait_for_events(creation) != TUTTI_OK || tt_world_go_on(creation->world) != TUTTI_OK) {
 			tt_join_give_up(&creation->join);
 			return;
 		}

@@ -299,15 +299,16 @@ static tutti_status
 wait_for_links(struct exchange *exchange, int64_t deadline_ns)
 {
 	struct tt_world *world = exchange->world;
+	const int most_ms = world->go_on != NULL ? TT_WORLD_GO_ON_MS : POLL_MOST_MS;
 	size_t n = 0;
 
 	if (world->parent != NULL)
 		poll_for(exchange, world->parent, &exchange->polls[n++]);
 	for (struct tt_link *child = world->children; child != NULL; child = child->next)
 		poll_for(exchange, child, &exchange->polls[n++]);
-	if (poll(exchange->polls, n, tt_poll_ms(deadline_ns, tt_now_ns(), POLL_MOST_MS)) < 0 && errno != EINTR)
+	if (poll(exchange->polls, n, tt_poll_ms(deadline_ns, tt_now_ns(), most_ms)) < 0 && errno != EINTR)
 		return tt_fail_errno("cannot wait for the other ranks");
-	return TUTTI_OK;
+	return tt_world_go_on(world);
 }
 
 static tutti_status

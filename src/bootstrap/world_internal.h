@@ -28,10 +28,20 @@ struct tt_world {
 	struct tt_link **route; /* [size]: the link that leads to a rank; NULL for this one */
 	tt_atomic_u32 *left; /* [size]: has said goodbye */
 
+	tutti_status (*go_on)(void *context); /* see struct tt_world_config; may be NULL */
+	void *go_on_context;
 	uint32_t exchanges; /* done so far */
 	bool broken; /* an exchange has failed */
 	struct tt_world_thread *thread;
 };
+
+/* How long at most to wait before asking it again. */
+#define TT_WORLD_GO_ON_MS 20
+static inline tutti_status
+tt_world_go_on(const struct tt_world *world)
+{
+	return world->go_on != NULL ? world->go_on(world->go_on_context) : TUTTI_OK;
+}
 
 /* world_create.c: finds the others and fills in everything above that is about them. */
 tutti_status tt_world_gather(struct tt_world *world, const struct tt_world_config *config);

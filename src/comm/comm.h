@@ -15,6 +15,7 @@
 #include "bootstrap/world.h"
 #include "comm/call.h"
 #include "comm/failure.h"
+#include "comm/family.h"
 #include "comm/memo.h"
 #include "comm/operator.h"
 #include "engine/executor.h"
@@ -101,6 +102,11 @@ struct tutti_comm {
 	uint64_t stall_sequence; /* the operation last seen not advancing, ... */
 	int64_t stall_since_ns, stall_wait_ns;
 
+	const tutti_comm *parent; /* while it is created by a split; lent */
+	struct tt_family *family; /* NULL: it has no relatives */
+	struct tutti_comm *relative; /* the next one in the family's list */
+	tt_atomic_u32 family_busy; /* operations are pending, as of the last unlock; the family has counted it */
+
 	pthread_t progress_thread;
 	bool progress_running;
 	tt_atomic_u32 progress_wanted, progress_stop; /* futex words */
@@ -111,6 +117,12 @@ struct tutti_comm {
 /* What the three public ways of creation have in common. Takes the meeting over, whatever happens. */
 tutti_status tt_comm_build(int size, int rank, const struct tt_rendezvous *rendezvous, struct tt_meeting *meeting,
     struct tt_settings *settings, int64_t deadline_ns, tutti_comm **comm);
+/* The same; ends if the parent (may be NULL, lent for the call) fails before all ranks have come together. */
+tutti_status tt_comm_build_child(const tutti_comm *parent, int size, int rank, const struct tt_rendezvous *rendezvous,
+    struct tt_meeting *meeting, struct tt_settings *settings, int64_t deadline_ns, tutti_comm **comm);
+/* A list of transports (NULL = all) as a set of bits, the lowest of which is shared memory. ERR_ARGUMENT names those there
+ * are. */
+tutti_status tt_transports_parse(const char *text, uint32_t *set);
 
 /* ---- operations (operation.c) --------------------------------------------------------------------------------- */
 

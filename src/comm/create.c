@@ -63,8 +63,8 @@ unknown_transport(const char *name, size_t len)
 	    TUTTI_ERR_ARGUMENT, -1, "there is no transport \"%.*s\"; there are: %s", (int)len, name, known);
 }
 
-static tutti_status
-parse_transports(const char *text, uint32_t *set)
+tutti_status
+tt_transports_parse(const char *text, uint32_t *set)
 {
 	*set = 0;
 	if (text == NULL) {
@@ -355,7 +355,9 @@ join_up(tutti_comm *comm, uint32_t set, int64_t deadline_ns)
 	if (status == TUTTI_OK) {
 		cards = all;
 		status = connect_all(comm, cards, port_of);
-		/* One more round: nobody starts before everybody can. */
+		/* One more round: nobody starts before everybody can. Whoever has come that far does not look at the
+		 * parent any more: a rank that is through may already do to it what it wants. */
+		comm->parent = NULL;
 		note_failure(status, &mine->status, mine->message, sizeof(mine->message));
 		tt_free(all);
 		status = agree(comm, mine, offsetof(struct address_card, address),
@@ -386,6 +388,19 @@ on_lost(void *context, int rank, const char *why)
 	snprintf(
 	    text, sizeof(text), "rank %d died or became unreachable: %s (noticed by rank %d)", rank, why, comm->rank);
 	tt_failure_report(comm->failure, TT_REPORT_DEATH, rank, 0, text, tt_now_ns());
+}
+
+/* While it is created, a child goes the way of its parent. */
+static tutti_status
+parent_is_well(void *context)
+{
+	const tutti_comm *comm = context;
+	tutti_error cause;
+
+	if (comm->parent == NULL || !tt_failure_raised(comm->parent->failure))
+		return TUTTI_OK;
+	tt_failure_cause(comm->parent->failure, &cause);
+	return tt_fail_with(&cause);
 }
 
 static void
@@ -441,7 +456,7 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 
 	TT_TRY(tt_failure_create(comm->rank, comm->size, &ways, &comm->log, &comm->failure));
 	TT_TRY(tt_ports_init(&comm->ports, comm->rank, comm->size));
-	TT_TRY(parse_transports(comm->settings.text[TT_SET_TRANSPORTS], &transports));
+	TT_TRY(tt_transports_parse(comm->settings.text[TT_SET_TRANSPORTS], &transports));
 	if (comm->size > 1) {
 		const struct tt_world_config config = {.rank = comm->rank,
 		    .size = comm->size,
@@ -451,7 +466,9 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 		    .settings = &comm->settings,
 		    .log = comm->log,
 		    .deadline_ns = deadline_ns,
-		    .peer_timeout_ms = PEER_TIMEOUT_MS};
+		    .peer_timeout_ms = PEER_TIMEOUT_MS,
+		    .go_on = comm->parent != NULL ? parent_is_well : NULL,
+		    .go_on_context = comm};
 
 		TT_TRY(tt_world_create(&config, &comm->world));
 		(void)tt_world_local_ranks(comm->world, &comm->node_size);
@@ -527,6 +544,13 @@ tutti_status
 tt_comm_build(int size, int rank, const struct tt_rendezvous *rendezvous, struct tt_meeting *meeting,
     struct tt_settings *settings, int64_t deadline_ns, tutti_comm **comm)
 {
+	return tt_comm_build_child(NULL, size, rank, rendezvous, meeting, settings, deadline_ns, comm);
+}
+
+tutti_status
+tt_comm_build_child(const tutti_comm *parent, int size, int rank, const struct tt_rendezvous *rendezvous,
+    struct tt_meeting *meeting, struct tt_settings *settings, int64_t deadline_ns, tutti_comm **comm)
+{
 	tutti_comm *c;
 	void *memory;
 	tutti_status status;
@@ -542,6 +566,7 @@ tt_comm_build(int size, int rank, const struct tt_rendezvous *rendezvous, struct
 	c->rank = rank;
 	c->size = size;
 	c->node_size = 1;
+	c->parent = parent;
 	c->generation = tt_process_generation();
 	c->settings = *settings;
 	c->log = tt_settings_log(&c->settings, rank);
@@ -555,6 +580,7 @@ tt_comm_build(int size, int rank, const struct tt_rendezvous *rendezvous, struct
 		dismantle(c);
 		return tt_fail_with(&error);
 	}
+	c->parent = NULL;
 	*comm = c;
 	return TUTTI_OK;
 }
@@ -566,6 +592,7 @@ tutti_comm_destroy(tutti_comm *comm)
 		return TUTTI_OK;
 	/* A forked child has a copy of the memory, but not the threads and not the say over the connections. */
 	TT_TRY(tt_check_comm(comm, "tutti_comm_destroy"));
+	tt_family_leave(comm);
 	tt_comm_progress_stop(comm);
 	if (comm->world != NULL && !tt_failure_raised(comm->failure))
 		tt_failure_leave(comm->failure);

@@ -53,6 +53,7 @@ tt_comm_lock(tutti_comm *comm)
 void
 tt_comm_unlock(tutti_comm *comm)
 {
+	tt_family_note(comm, tt_comm_busy(comm));
 	pthread_mutex_unlock(&comm->lock);
 }
 
@@ -355,10 +356,15 @@ tt_comm_wait(tutti_comm *comm, tutti_request *request)
 			comm->stall_sequence = 0;
 			if (++turns % LOOK_TURNS == 0)
 				tt_comm_look_around(comm, tt_now_ns());
+		} else if (tt_family_busy(comm) && tt_family_advance(comm, 0) > 0) {
+			tt_ladder_reset(ladder);
 		} else if (tt_ladder_step(ladder)) {
-			tt_comm_look_around(comm, tt_now_ns());
+			const int64_t now_ns = tt_now_ns();
+
+			tt_comm_look_around(comm, now_ns);
+			(void)tt_family_advance(comm, now_ns);
 			if (!tt_failure_raised(comm->failure) && tt_load_relaxed(&comm->contenders) == 0)
-				tt_comm_sleep(comm, SLEEP_MS);
+				tt_comm_sleep(comm, tt_family_busy(comm) ? TT_FAMILY_SLEEP_MS : SLEEP_MS);
 		}
 		if (TT_UNLIKELY(tt_load_relaxed(&comm->contenders) != 0)) {
 			tt_comm_unlock(comm);

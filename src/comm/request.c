@@ -75,8 +75,12 @@ tutti_test(tutti_request **request, int *done)
 	TT_TRY(forked(r));
 	if (r->comm != NULL) {
 		tt_comm_lock(r->comm);
-		if (r->state != TT_REQUEST_ENDED && tt_comm_advance(r->comm) == 0)
-			tt_comm_look_around(r->comm, tt_now_ns());
+		if (r->state != TT_REQUEST_ENDED && tt_comm_advance(r->comm) == 0) {
+			const int64_t now_ns = tt_now_ns();
+
+			tt_comm_look_around(r->comm, now_ns);
+			(void)tt_family_advance(r->comm, now_ns);
+		}
 		ended = r->state == TT_REQUEST_ENDED;
 		tt_comm_unlock(r->comm);
 		if (!ended) {
