@@ -20,6 +20,7 @@
 
 #define SLEEP_MS 10 /* a sleeper looks around at least this often */
 #define LOOK_TURNS 4096 /* and who never needs to sleep looks around as often as this */
+#define PORTS_TURNS 64
 #define STALL_NS (1000 * TT_MS) /* an operation that has not moved for so long is asked about */
 
 void
@@ -290,6 +291,13 @@ next_run(tutti_request *request)
 	return &request->run;
 }
 
+/* While the one thing to do is a meeting in shared memory, the ports are looked at now and then only. */
+static bool
+wants_ports(tutti_comm *comm)
+{
+	return comm->messages != NULL || !tt_executor_in_stage(comm->executor) || ++comm->turns % PORTS_TURNS == 0;
+}
+
 int
 tt_comm_advance(tutti_comm *comm)
 {
@@ -300,7 +308,7 @@ tt_comm_advance(tutti_comm *comm)
 		end_all(comm);
 		return moved;
 	}
-	if (tt_comm_busy(comm) && !comm->reported)
+	if (tt_comm_busy(comm) && !comm->reported && wants_ports(comm))
 		moved += tt_ports_progress(&comm->ports);
 	if (comm->messages != NULL && !comm->reported) {
 		moved += tt_messages_advance(comm);

@@ -59,9 +59,14 @@ tt_operand_slot_bytes(const struct tt_operands *operands, int parts, int of)
 static void
 parts_range(size_t width, int slices, int slice, int part, int parts, int of, size_t *begin, size_t *len)
 {
-	size_t slice_begin, slice_len, first, first_len, last, last_len;
+	size_t slice_begin = 0, slice_len = width, first, first_len, last, last_len;
 
-	tt_part(width, (size_t)slices, (size_t)slice, &slice_begin, &slice_len);
+	if (slices > 1)
+		tt_part(width, (size_t)slices, (size_t)slice, &slice_begin, &slice_len);
+	*begin = slice_begin;
+	*len = slice_len;
+	if (of == 1)
+		return; /* divisions are what this costs */
 	tt_part(slice_len, (size_t)of, (size_t)part, &first, &first_len);
 	tt_part(slice_len, (size_t)of, (size_t)(part + parts - 1), &last, &last_len);
 	*begin = slice_begin + first;
