@@ -10,10 +10,7 @@ trap 'rm -rf "$work"' EXIT
 meson install -C "$build" --no-rebuild --quiet --destdir "$work/root"
 pc=$(find "$work/root" -name tutti.pc)
 prefix=${pc%/lib*}
-case $pc in
-*/lib/*/pkgconfig/*) libraries=$(dirname "$(dirname "$pc")") ;;
-*) libraries=$(dirname "$(dirname "$pc")") ;;
-esac
+libraries=$(dirname "$(dirname "$pc")")
 cat >"$work/program.c" <<'END'
 #include <stdio.h>
 #include <tutti/tutti.h>
