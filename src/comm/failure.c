@@ -18,7 +18,7 @@
  * something else; how long others wait for the judge; how long for news that a dead judge may have left. */
 #define INQUEST_NS (300 * TT_MS)
 #define ASK_AGAIN_NS (60 * TT_MS)
-#define ECHO_NS (150 * TT_MS)
+#define LINK_NS (150 * TT_MS)
 #define JUDGE_NS (800 * TT_MS)
 #define LAST_NEWS_NS (20 * TT_MS)
 #define ADOPT_NS (TT_MS / 2)
@@ -75,7 +75,6 @@ struct tt_failure {
 	struct rank_state *ranks;
 	struct pending adopt; /* the judge's own verdict, already sent */
 	struct pending own; /* what this rank will say if the judge does not */
-	struct pending echo; /* the judge's: a link's death, unless something else explains it */
 	struct {
 		bool open;
 		uint32_t number;
@@ -205,8 +204,6 @@ set_alarm(struct tt_failure *f)
 		when = f->adopt.when_ns;
 	if (f->own.set && f->own.when_ns < when)
 		when = f->own.when_ns;
-	if (f->echo.set && f->echo.when_ns < when)
-		when = f->echo.when_ns;
 	if (f->inquest.open && f->inquest.asks_ns < when)
 		when = f->inquest.asks_ns;
 	if (when != TT_FOREVER)
@@ -219,7 +216,7 @@ adopt(struct tt_failure *f, const tutti_error *error)
 	if (tt_failure_raised(f))
 		return;
 	f->cause = *error;
-	f->adopt.set = f->own.set = f->echo.set = false;
+	f->adopt.set = f->own.set = false;
 	f->inquest.open = false;
 	tt_store_release(&f->raised, 1); /* pairs with tt_failure_raised() */
 	tt_log(&f->log, TT_LOG_INFO, "the communicator failed: %s", error->message);
@@ -248,7 +245,6 @@ give_verdict(struct tt_failure *f, const tutti_error *error, int64_t now_ns)
 	send_verdict(f, -1, error);
 	f->adopt = (struct pending){true, now_ns + ADOPT_NS, *error};
 	f->inquest.open = false;
-	f->echo.set = false;
 }
 
 static void
@@ -310,7 +306,8 @@ static bool
 overrules(const struct tt_failure *f, enum tt_report_kind kind, uint64_t sequence)
 {
 	if (kind != f->inquest.kind)
-		return f->inquest.kind == TT_REPORT_STALL;
+		return f->inquest.kind == TT_REPORT_STALL ||
+		       (f->inquest.kind == TT_REPORT_LINK && kind == TT_REPORT_MISMATCH);
 	return kind != TT_REPORT_TIMEOUT && sequence < f->inquest.sequence;
 }
 
@@ -325,7 +322,7 @@ open_inquest(
 	f->inquest.kind = kind;
 	f->inquest.sequence = sequence;
 	f->inquest.accused = accused;
-	f->inquest.ends_ns = now_ns + INQUEST_NS;
+	f->inquest.ends_ns = now_ns + (kind == TT_REPORT_LINK ? LINK_NS : INQUEST_NS);
 	snprintf(f->inquest.text, sizeof(f->inquest.text), "%s", text);
 	for (int r = 0; r < f->size; r++)
 		f->ranks[r].answered = f->ranks[r].has_call = false;
@@ -433,6 +430,32 @@ judge_timeout(struct tt_failure *f, int64_t now_ns)
 	give_verdict(f, &error, now_ns);
 }
 
+/* A link's death may be the echo of another rank's: somebody who left because of it. Whoever does not answer is more
+ * likely the cause than an accused who does. */
+static void
+judge_link(struct tt_failure *f, int64_t now_ns)
+{
+	int silent[16], n = 0;
+	char list[128];
+	tutti_error error;
+
+	for (int r = 0; r < f->size; r++)
+		if (!f->ranks[r].answered && !f->ranks[r].left) {
+			if (n < 16)
+				silent[n] = r;
+			n++;
+		}
+	describe(&error, TT_REPORT_LINK, f->inquest.accused, f->inquest.sequence, f->inquest.text);
+	if (n > 0 && f->inquest.accused >= 0 && f->ranks[f->inquest.accused].answered) {
+		if (now_ns < f->inquest.ends_ns + LINK_NS)
+			return; /* perhaps they are only slow */
+		list_ranks(list, sizeof(list), silent, n);
+		tt_error_fill(&error, TUTTI_ERR_PEER, silent, n, 0, "%s %s not answer any more (%.300s)", list,
+		    n == 1 ? "does" : "do", f->inquest.text);
+	}
+	give_verdict(f, &error, now_ns);
+}
+
 static void
 conclude(struct tt_failure *f, int64_t now_ns)
 {
@@ -445,6 +468,11 @@ conclude(struct tt_failure *f, int64_t now_ns)
 			continue;
 		all_answered = all_answered && f->ranks[r].answered;
 		all_called = all_called && f->ranks[r].has_call;
+	}
+	if (f->inquest.kind == TT_REPORT_LINK) {
+		if (late)
+			judge_link(f, now_ns);
+		return;
 	}
 	/* A mismatch is judged when every rank's call is known, so that the majority is one. */
 	if (!late && !all_called && !(f->inquest.kind == TT_REPORT_TIMEOUT && all_answered))
@@ -483,9 +511,6 @@ hear(struct tt_failure *f, enum tt_report_kind kind, int accused, uint64_t seque
 		give_verdict(f, &error, now_ns);
 		break;
 	case TT_REPORT_LINK:
-		if (!f->echo.set)
-			f->echo = (struct pending){true, now_ns + ECHO_NS, error};
-		break;
 	case TT_REPORT_MISMATCH:
 	case TT_REPORT_TIMEOUT:
 	case TT_REPORT_STALL:
@@ -635,10 +660,6 @@ tt_failure_alarm(struct tt_failure *f, int64_t now_ns)
 	if (f->adopt.set && now_ns >= f->adopt.when_ns) {
 		error = f->adopt.error;
 		adopt(f, &error);
-	}
-	if (f->echo.set && now_ns >= f->echo.when_ns) {
-		error = f->echo.error;
-		give_verdict(f, &error, now_ns);
 	}
 	if (f->inquest.open && now_ns >= f->inquest.asks_ns) {
 		if (now_ns < f->inquest.ends_ns)

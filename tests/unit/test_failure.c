@@ -324,6 +324,29 @@ Test(failure, a_dead_link_may_be_the_echo_of_an_abort, .timeout = 10)
 	town_close(&town);
 }
 
+Test(failure, a_dead_link_to_a_survivor_does_not_hide_who_died, .timeout = 10)
+{
+	struct town town;
+
+	town_open(&town, 4, 15);
+	town.place[1].alive = false;
+	report(&town, 2, TT_REPORT_LINK, 3, 0);
+	town_live(&town, 700 * TT_MS);
+	expect_all(&town, TUTTI_ERR_PEER, 1, 1);
+	town_close(&town);
+}
+
+Test(failure, a_dead_link_between_living_ranks_accuses_the_other_end, .timeout = 10)
+{
+	struct town town;
+
+	town_open(&town, 4, 16);
+	report(&town, 2, TT_REPORT_LINK, 3, 0);
+	town_live(&town, 400 * TT_MS);
+	expect_all(&town, TUTTI_ERR_PEER, 3, 1);
+	town_close(&town);
+}
+
 Test(failure, without_an_answer_a_rank_judges_by_itself, .timeout = 10)
 {
 	struct town town;
