@@ -26,8 +26,9 @@
 void
 tt_comm_sleep(tutti_comm *comm, int most_ms)
 {
+	/* A send or receive that is pending too does not ring there. */
 	if (comm->stage != NULL && tt_executor_in_stage(comm->executor))
-		tt_node_stage_sleep(comm->stage, tt_deadline_ns(most_ms));
+		tt_node_stage_sleep(comm->stage, tt_deadline_ns(comm->messages != NULL ? 1 : most_ms));
 	else
 		tt_ports_sleep(&comm->ports, most_ms);
 }
