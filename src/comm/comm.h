@@ -125,7 +125,7 @@ tutti_status tt_comm_build_child(const tutti_comm *parent, int size, int rank, c
  * are. */
 tutti_status tt_transports_parse(const char *text, uint32_t *set);
 
-/* ---- operations (operation.c) --------------------------------------------------------------------------------- */
+/* ---- operations (issue.c, operation.c, lifecycle.c, trouble.c) --------------------------------------------------------------------------------- */
 
 /* What a public call asks for, checked. */
 struct tt_intent {
@@ -181,6 +181,12 @@ tutti_status tt_comm_hand_over(tutti_comm *comm, tutti_request *issued, tutti_re
 void tt_comm_sleep(tutti_comm *comm, int most_ms);
 /* Wakes the thread that sleeps there; any thread. */
 void tt_comm_wake(tutti_comm *comm);
+/* Ends all that is pending with the failure's cause. */
+void tt_comm_end_all(tutti_comm *comm);
+/* Takes the head off the queue. */
+void tt_comm_pop(tutti_comm *comm);
+/* The head's run has failed: reports why, once. */
+void tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now_ns);
 /* The lock for a thread that is about to drive or to issue. */
 void tt_comm_lock(tutti_comm *comm);
 void tt_comm_unlock(tutti_comm *comm);

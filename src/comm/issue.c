@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * issue.c - from an intent to a queued operation: choose, plan, number, mark.
+ *
+ * Whatever decides here is the same on every rank: the call, and facts that were agreed at creation. A call that fails
+ * here had no effect.
+ */
+#include "comm/comm.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+/* Copies an uneven side's counts and offsets (packed if NULL) into the request's tables at *at. */
+static void
+copy_table(const tutti_comm *comm, tutti_request *request, size_t *at, const size_t *counts, const size_t *offsets,
+    struct tt_rows *rows)
+{
+	const size_t n = (size_t)comm->size;
+	size_t *to = request->tables + *at, packed = 0;
+
+	for (size_t r = 0; r < n; r++) {
+		to[r] = counts[r];
+		to[n + r] = offsets != NULL ? offsets[r] : packed;
+		packed += counts[r];
+	}
+	rows->counts = to;
+	rows->offsets = to + n;
+	if (n == 1) {
+		rows->base += to[n] * request->run.operands.element;
+		rows->count = to[0];
+	}
+	*at += 2 * n;
+}
+
+static void
+fill_rows(const tutti_comm *comm, const struct tt_intent *intent, struct tt_operands *operands)
+{
+	operands->element = tt_dtype_size(intent->dtype);
+	operands->in = (struct tt_rows){.base = (unsigned char *)(uintptr_t)intent->send,
+	    .nrows = tt_collective_in_rows(intent->collective, comm->size),
+	    .count = intent->count};
+	operands->out = (struct tt_rows){.base = intent->recv,
+	    .nrows = tt_collective_out_rows(intent->collective, comm->size),
+	    .count = intent->count};
+}
+
+static tutti_status
+fill_operands(const tutti_comm *comm, const struct tt_intent *intent, tutti_request *request)
+{
+	struct tt_operands *operands = &request->run.operands;
+	const size_t need = 4 * (size_t)comm->size;
+	size_t at = 0;
+	void *memory;
+
+	fill_rows(comm, intent, operands);
+	if (!intent->uneven)
+		return TUTTI_OK;
+	if (request->tables_room < need) {
+		tt_free(request->tables);
+		request->tables = NULL;
+		request->tables_room = 0;
+		TT_TRY(tt_alloc(need, sizeof(size_t), "count tables", &memory));
+		request->tables = memory;
+		request->tables_room = need;
+	}
+	if (intent->in_counts != NULL)
+		copy_table(comm, request, &at, intent->in_counts, intent->in_offsets, &operands->in);
+	if (intent->out_counts != NULL)
+		copy_table(comm, request, &at, intent->out_counts, intent->out_offsets, &operands->out);
+	return TUTTI_OK;
+}
+
+static uint16_t
+algorithm_index(const struct tt_algorithm *algorithm)
+{
+	for (uint16_t i = 0; tt_algorithms[i] != NULL; i++)
+		if (tt_algorithms[i] == algorithm)
+			return (uint16_t)(i + 1);
+	return 0;
+}
+
+/* Bytes as in nccl-tests: the larger of a rank's whole send and receive buffer. */
+static uint64_t
+whole_bytes(const tutti_comm *comm, const struct tt_intent *intent)
+{
+	const int in = tt_collective_in_rows(intent->collective, comm->size);
+	const int out = tt_collective_out_rows(intent->collective, comm->size);
+
+	return (uint64_t)intent->count * tt_dtype_size(intent->dtype) * (uint64_t)(in > out ? in : out);
+}
+
+static void
+fill_arithmetic(
+    const tutti_comm *comm, const struct tt_intent *intent, const struct tt_operator *op, struct tt_run *run)
+{
+	run->first_lane = 0;
+	if (!tt_collective_reduces(intent->collective))
+		return;
+	run->applied = op != NULL ? tt_operator_applied(op) : NULL;
+	run->reduce = op != NULL ? NULL : comm->kernels->reduce[intent->dtype][intent->op];
+	run->finish = intent->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE;
+	run->divisor = (uint32_t)comm->size;
+}
+
+/* As marks and the memo say it: of operators that are not built in, the kind. */
+static uint8_t
+op_byte(const struct tt_intent *intent, const struct tt_operator *op)
+{
+	return op != NULL ? (uint8_t)tt_operator_kind(op) : (uint8_t)intent->op;
+}
+
+static struct tt_memo_key
+memo_key(const struct tt_intent *intent, const struct tt_operator *op)
+{
+	return (struct tt_memo_key){.count = intent->count,
+	    .root = intent->root,
+	    .collective = (uint8_t)intent->collective,
+	    .dtype = (uint8_t)intent->dtype,
+	    .op = op_byte(intent, op),
+	    .in_place = intent->in_place};
+}
+
+static bool
+recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
+{
+	const struct tt_memo_key key = memo_key(intent, request->op);
+	const struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
+	struct tt_run *run = &request->run;
+
+	if (call->forced != NULL || call->uneven || intent->nothing || !tt_memo_holds(entry, &key))
+		return false;
+	request->call.algorithm = entry->algorithm;
+	request->plan_is_memo = true;
+	run->plan = entry->plan;
+	run->window = entry->window;
+	run->operands.slices = entry->slices;
+	fill_arithmetic(comm, intent, request->op, run);
+	return true;
+}
+
+/* The memo takes the request's pin over. A plan that a pending request still uses stays where it is. */
+static void
+remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
+{
+	const struct tt_memo_key key = memo_key(intent, request->op);
+	struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
+
+	if (call->forced != NULL || call->uneven ||
+	    (entry->plan != NULL && (comm->head != NULL || comm->group.first != NULL)))
+		return;
+	if (entry->plan != NULL)
+		tt_plan_unpin(comm->plans, entry->plan);
+	*entry = (struct tt_memo_entry){
+	    key, request->run.plan, request->call.algorithm, request->run.window, request->run.operands.slices};
+	request->plan_is_memo = true;
+}
+
+/* Algorithm, plan, slices: everything that must be the same on every rank comes from agreed inputs only. */
+static tutti_status
+plan_run(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, struct tt_run *run,
+    uint16_t *algorithm)
+{
+	const struct tt_shape shape = {.collective = intent->collective,
+	    .rank = comm->rank,
+	    .nranks = comm->size,
+	    .root = intent->root,
+	    .in_place = intent->in_place,
+	    .node_of = comm->world != NULL ? tt_world_node_of(comm->world) : NULL,
+	    .nnodes = comm->facts.nnodes};
+	struct tt_choice choice;
+	int least;
+
+	TT_TRY(tt_select(&comm->facts, call, &choice));
+	*algorithm = algorithm_index(choice.algorithm);
+	if (intent->nothing)
+		return TUTTI_OK;
+	TT_TRY(tt_plan_cache_get(comm->plans, choice.algorithm->make, &shape, &run->plan));
+	run->window = choice.window;
+	run->operands.slices = choice.slices;
+	if (!intent->uneven) {
+		least = tt_executor_slices(comm->executor, run->plan, &run->operands, run->window);
+		run->operands.slices = least > choice.slices ? least : choice.slices;
+	}
+	if (run->window > run->operands.slices)
+		run->window = run->operands.slices;
+	return TUTTI_OK;
+}
+
+static struct tt_select_call
+select_call(const tutti_comm *comm, const struct tt_intent *intent)
+{
+	return (struct tt_select_call){.collective = intent->collective,
+	    .dtype = intent->dtype,
+	    .op = intent->op,
+	    .uneven = intent->uneven,
+	    .bytes = intent->uneven ? 0 : whole_bytes(comm, intent),
+	    .row_bytes = intent->uneven ? 0 : (uint64_t)intent->count * tt_dtype_size(intent->dtype)};
+}
+
+tutti_status
+tt_comm_plan(tutti_comm *comm, const struct tt_intent *intent, struct tt_run *run)
+{
+	const struct tt_select_call call = select_call(comm, intent);
+	uint16_t algorithm;
+
+	fill_rows(comm, intent, &run->operands);
+	TT_TRY(plan_run(comm, intent, &call, run, &algorithm));
+	fill_arithmetic(comm, intent, NULL, run);
+	return TUTTI_OK;
+}
+
+static tutti_status
+choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
+{
+	struct tt_select_call call = select_call(comm, intent);
+
+	call.forced = options != NULL ? options->algorithm : NULL;
+	if (request->op != NULL) {
+		call.custom_op = true;
+		call.ordered = tt_operator_kind(request->op) == TT_OP_CUSTOM_ORDERED;
+		call.weighted = tt_operator_kind(request->op) == TT_OP_PREMUL_SUM;
+	}
+	if (recall(comm, intent, &call, request))
+		return TUTTI_OK;
+	TT_TRY(plan_run(comm, intent, &call, &request->run, &request->call.algorithm));
+	if (intent->nothing)
+		return TUTTI_OK;
+	remember(comm, intent, &call, request);
+	fill_arithmetic(comm, intent, request->op, &request->run);
+	return TUTTI_OK;
+}
+
+static tutti_status
+prepare(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
+{
+	const int64_t timeout =
+	    options != NULL && options->timeout_ms != 0 ? options->timeout_ms : comm->settings.timeout_ms;
+	const bool reduces = tt_collective_reduces(intent->collective);
+
+	request->timeout_ms = timeout;
+	request->deadline_ns = 0;
+	request->op = reduces ? tt_operator_get(comm, intent->op) : NULL;
+	request->next_run = request->op != NULL ? tt_operator_next_run : intent->next_run;
+	request->next_context = intent->next_context;
+	request->call = (struct tt_call){.count = intent->uneven ? 0 : intent->count,
+	    .root = intent->root,
+	    .collective = (uint8_t)intent->collective,
+	    .dtype = (uint8_t)intent->dtype,
+	    .op = reduces ? op_byte(intent, request->op) : 0,
+	    .op_number = request->op != NULL ? tt_operator_number(request->op) : 0,
+	    .flags = (uint8_t)(intent->flags | (intent->uneven ? TT_CALL_UNEVEN : 0)),
+	    .counts = intent->counts_hash};
+	TT_TRY(fill_operands(comm, intent, request));
+	return choose(comm, intent, options, request);
+}
+
+void
+tt_comm_enqueue(tutti_comm *comm, tutti_request *request)
+{
+	request->call.sequence = ++comm->issued;
+	memcpy(request->run.mark, &request->call, sizeof(request->call));
+	tt_failure_called(comm->failure, &request->call);
+	request->state = TT_REQUEST_QUEUED;
+	request->next = NULL;
+	if (comm->tail != NULL)
+		comm->tail->next = request;
+	else
+		comm->head = request;
+	comm->tail = request;
+}
+
+static tutti_status
+issue_locked(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request **issued)
+{
+	tutti_request *request;
+	tutti_status status;
+
+	TT_TRY(tt_comm_usable(comm));
+	TT_TRY(tt_request_get(comm, &request));
+	status = prepare(comm, intent, options, request);
+	if (status != TUTTI_OK) {
+		/* Nothing has happened yet: the call had no effect. */
+		tt_request_put(comm, request);
+		return status;
+	}
+	if (TT_UNLIKELY(tt_group_recording(comm))) {
+		tt_group_record(comm, request);
+		return TUTTI_OK;
+	}
+	tt_comm_enqueue(comm, request);
+	(void)tt_comm_advance(comm);
+	*issued = request;
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_comm_hand_over(tutti_comm *comm, tutti_request *issued, tutti_request **request)
+{
+	if (request != NULL) {
+		*request = issued;
+		tt_comm_progress_wake(comm);
+		return TUTTI_OK;
+	}
+	if (issued->state != TT_REQUEST_ENDED) {
+		tt_comm_unlock(comm);
+		tt_comm_wait(comm, issued);
+		tt_comm_lock(comm);
+	}
+	return tt_comm_finish(comm, issued);
+}
+
+tutti_status
+tt_comm_issue(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request **request)
+{
+	tutti_request *issued = NULL;
+	tutti_status status;
+
+	TT_TRY(tt_group_check(comm, request));
+	tt_comm_lock(comm);
+	status = issue_locked(comm, intent, options, &issued);
+	if (status == TUTTI_OK && request != NULL && issued != NULL)
+		issued->deadline_ns = tt_deadline_ns(issued->timeout_ms);
+	if (status == TUTTI_OK && issued != NULL)
+		status = tt_comm_hand_over(comm, issued, request);
+	tt_comm_unlock(comm);
+	return status;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * trouble.c - what the driving thread notices and reports: failed transfers, deaths, deserters, deadlines, stalls.
+ *
+ * It only reports; what comes of it is the judge's business (failure.h).
+ */
+#include "comm/comm.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define STALL_NS (1000 * TT_MS) /* an operation that has not moved for so long is asked about */
+
+static void
+report_mismatch(tutti_comm *comm, const tutti_request *request, const struct tt_run_fault *fault, int64_t now_ns)
+{
+	const uint64_t mine = request->call.sequence;
+	struct tt_call theirs;
+	char text[512], call[160], other[160];
+
+	memcpy(&theirs, fault->peer_mark, sizeof(theirs));
+	tt_call_print(&request->call, call, sizeof(call));
+	tt_call_print(&theirs, other, sizeof(other));
+	if (theirs.sequence == 0)
+		snprintf(text, sizeof(text),
+		    "rank %d says that its operations differ from those of rank %d, whose operation %" PRIu64
+		    " is %s; "
+		    "every rank must issue the same operations in the same order",
+		    fault->peer, comm->rank, mine, call);
+	else if (tt_call_equal(&theirs, &request->call))
+		snprintf(text, sizeof(text),
+		    "in operation %" PRIu64 ", %s, rank %d and rank %d disagree on the size of a "
+		    "message: %zu and %zu bytes; check the counts that each rank gives",
+		    mine, call, fault->peer, comm->rank, fault->peer_bytes, fault->bytes);
+	else
+		snprintf(text, sizeof(text),
+		    "rank %d called %s as its operation %" PRIu64 ", rank %d called %s as its "
+		    "operation %" PRIu64 "; every rank must issue the same operations in the same order",
+		    fault->peer, other, theirs.sequence, comm->rank, call, mine);
+	tt_failure_report(comm->failure, TT_REPORT_MISMATCH, fault->peer,
+	    theirs.sequence > 0 && theirs.sequence < mine ? theirs.sequence : mine, text, now_ns);
+}
+
+void
+tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now_ns)
+{
+	const struct tt_run_fault *fault = tt_executor_fault(comm->executor);
+	char text[512], call[160], why[256];
+
+	if (comm->reported)
+		return;
+	comm->reported = true;
+	if (fault->status == TUTTI_ERR_MISMATCH) {
+		report_mismatch(comm, request, fault, now_ns);
+		return;
+	}
+	tt_call_print(&request->call, call, sizeof(call));
+	if (fault->peer < 0 || tt_ports_error(&comm->ports, fault->peer, why, sizeof(why)) == TUTTI_OK)
+		snprintf(why, sizeof(why), "%s", tutti_status_string(fault->status));
+	snprintf(text, sizeof(text), "%s; seen by rank %d in operation %" PRIu64 " (%s)", why, comm->rank,
+	    request->call.sequence, call);
+	tt_failure_report(comm->failure, TT_REPORT_LINK, fault->peer, 0, text, now_ns);
+}
+
+static void
+look_at_head(tutti_comm *comm, tutti_request *head, int64_t now_ns)
+{
+	char text[300], call[160];
+	int rank;
+
+	tt_call_print(&head->call, call, sizeof(call));
+	rank = tt_failure_deserter(comm->failure, head->call.sequence);
+	if (rank >= 0) {
+		snprintf(text, sizeof(text),
+		    "rank %d has destroyed its communicator without calling operation %" PRIu64 " (%s)", rank,
+		    head->call.sequence, call);
+		tt_failure_report(comm->failure, TT_REPORT_DEATH, rank, head->call.sequence, text, now_ns);
+		return;
+	}
+	if (head->deadline_ns == 0)
+		head->deadline_ns = head->timeout_ms < 0 ? TT_FOREVER : now_ns + head->timeout_ms * TT_MS;
+	if (now_ns >= head->deadline_ns && !comm->reported) {
+		comm->reported = true;
+		snprintf(text, sizeof(text), "operation %" PRIu64 " (%s) did not end within %" PRId64 " ms",
+		    head->call.sequence, call, head->timeout_ms);
+		tt_failure_report(comm->failure, TT_REPORT_TIMEOUT, -1, head->call.sequence, text, now_ns);
+		return;
+	}
+	if (comm->stall_sequence != head->call.sequence) {
+		comm->stall_sequence = head->call.sequence;
+		comm->stall_since_ns = now_ns;
+		comm->stall_wait_ns = STALL_NS;
+	} else if (now_ns - comm->stall_since_ns > comm->stall_wait_ns && !comm->reported) {
+		/* Perhaps a mismatch in which no two messages meet: ask, less and less often. */
+		comm->stall_since_ns = now_ns;
+		comm->stall_wait_ns *= 2;
+		tt_failure_report(comm->failure, TT_REPORT_STALL, -1, head->call.sequence, call, now_ns);
+	}
+}
+
+void
+tt_comm_look_around(tutti_comm *comm, int64_t now_ns)
+{
+	char text[160];
+	int dead;
+
+	tt_failure_driven(comm->failure, now_ns);
+	if (comm->world == NULL) {
+		tt_messages_look(comm, now_ns);
+		tt_failure_alarm(comm->failure, now_ns);
+		return;
+	}
+	if (tt_failure_raised(comm->failure))
+		return;
+	dead = tt_world_dead(comm->world);
+	if (dead >= 0) {
+		snprintf(
+		    text, sizeof(text), "rank %d died: its process is gone (noticed by rank %d)", dead, comm->rank);
+		tt_failure_report(comm->failure, TT_REPORT_DEATH, dead, 0, text, now_ns);
+	}
+	if (comm->head != NULL)
+		look_at_head(comm, comm->head, now_ns);
+	tt_messages_look(comm, now_ns);
+}
