@@ -9,6 +9,8 @@
  *
  * With skips s' = ceil(s/2), a rank that has rows r .. r+s'-1 gets the s-s' first rows of rank r+s', and gives as many of
  * its own to rank r-s'.
+ * This is Bruck's all-gather with other skips (his are powers of two, with a short last round): as many rounds and
+ * bytes; and rows go straight into place, so nothing is rotated at the end.
  * Cost: ceil(log2 P) rounds, (P-1)/P n bytes, any P: both least possible. Serves uneven rows.
  * Use wherever ranks are equally far from each other.
  * Source: Träff, "Optimal, non-pipelined reduce-scatter and all-reduce algorithms", 2024; Bruck et al. 1997.

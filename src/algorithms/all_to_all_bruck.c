@@ -15,63 +15,12 @@
 #include "algorithms/build.h"
 #include "algorithms/list.h"
 
-static struct tt_span
-slots(int first, int rows)
-{
-	struct tt_span span = tt_slot(first, 0);
-
-	span.along_rows = 1;
-	span.rows = rows;
-	return span;
-}
-
-/* Copies the slots whose number has this bit to `packed` or back; returns how many there are. */
-static int
-pack(struct tt_plan *plan, int bit, int packed, bool back)
-{
-	const int n = plan->shape.nranks;
-	int count = 0;
-
-	for (int first = bit; first < n; first += 2 * bit) {
-		const int rows = n - first < bit ? n - first : bit;
-		const struct tt_span loose = slots(first, rows), tight = slots(packed + count, rows);
-
-		tt_plan_copy(plan, back ? loose : tight, back ? tight : loose);
-		count += rows;
-	}
-	return count;
-}
-
-static void
-rotate_in(struct tt_plan *plan, int n, int me)
-{
-	tt_plan_copy(plan, slots(0, n - me), tt_span_rows(TT_IN, me, n - me));
-	if (me)
-		tt_plan_copy(plan, slots(n - me, me), tt_span_rows(TT_IN, 0, me));
-}
-
 static tutti_status
 make(const struct tt_shape *shape, struct tt_plan *plan)
 {
-	const int n = shape->nranks, me = shape->rank;
-
 	tt_plan_init(plan, "bruck", shape);
-	if (tt_build_alone(plan))
-		return tt_plan_end(plan);
-	const int send = n, recv = n + n / 2;
-
-	tt_plan_tmp(plan, n + 2 * (n / 2), 1, 1);
-	rotate_in(plan, n, me);
-	for (int bit = 1; bit < n; bit *= 2) {
-		const int rows = pack(plan, bit, send, false);
-
-		tt_plan_send(plan, tt_mod(me + bit, n), slots(send, rows));
-		tt_plan_recv(plan, tt_mod(me - bit, n), slots(recv, rows));
-		tt_plan_wait(plan);
-		pack(plan, bit, recv, true);
-	}
-	for (int i = 0; i < n; i++)
-		tt_plan_copy(plan, tt_out(tt_mod(me - i, n)), slots(i, 1));
+	if (!tt_build_alone(plan))
+		tt_build_bruck(plan, 2);
 	return tt_plan_end(plan);
 }
 

@@ -16,44 +16,12 @@
 
 enum { WINDOW = 4 /* distances in flight: 8 peers */ };
 
-static void
-swap_rows(struct tt_plan *plan, int peer, int slot)
-{
-	tt_plan_send(plan, peer, tt_in(peer));
-	tt_plan_recv(plan, peer, plan->shape.in_place ? tt_slot(slot, peer) : tt_out(peer));
-}
-
-static void
-exchange_window(struct tt_plan *plan, int first, int end)
-{
-	const int n = plan->shape.nranks, me = plan->shape.rank;
-	int peers[2 * WINDOW], npeers = 0;
-
-	for (int distance = first; distance < end; distance++) {
-		peers[npeers++] = tt_mod(me + distance, n);
-		if (2 * distance != n)
-			peers[npeers++] = tt_mod(me - distance, n);
-	}
-	for (int i = 0; i < npeers; i++)
-		swap_rows(plan, peers[i], i);
-	if (first == 1)
-		tt_build_own_row(plan, me, me);
-	tt_plan_wait(plan);
-	for (int i = 0; i < npeers && plan->shape.in_place; i++)
-		tt_plan_copy(plan, tt_out(peers[i]), tt_slot(i, peers[i]));
-}
-
 static tutti_status
 make(const struct tt_shape *shape, struct tt_plan *plan)
 {
-	const int n = shape->nranks, farthest = n / 2;
-
 	tt_plan_init(plan, "pairwise", shape);
-	if (tt_build_alone(plan))
-		return tt_plan_end(plan);
-	tt_plan_tmp(plan, n - 1 < 2 * WINDOW ? n - 1 : 2 * WINDOW, 1, 1);
-	for (int first = 1; first <= farthest; first += WINDOW)
-		exchange_window(plan, first, first + WINDOW <= farthest ? first + WINDOW : farthest + 1);
+	if (!tt_build_alone(plan))
+		tt_build_pairwise(plan, WINDOW);
 	return tt_plan_end(plan);
 }
 

@@ -6,6 +6,8 @@
 
 #include "base/memory.h"
 
+enum { MOST_DISTANCES = 16 /* in flight */ };
+
 bool
 tt_build_alone(struct tt_plan *plan)
 {
@@ -170,46 +172,83 @@ tt_build_recursive(struct tt_plan *plan, int radix)
 		tt_plan_send(plan, me + 1, tt_out(0));
 }
 
-static int
-node_of(const struct tt_shape *shape, int rank)
+/* Ranks are looked at in order: how many of each node, and the first one. */
+static void
+count_members(struct tt_groups *groups, const struct tt_shape *shape)
 {
-	return shape->node_of ? shape->node_of[rank] : rank;
+	for (int r = 0; r < shape->nranks; r++) {
+		const int node = tt_node_of(shape, r);
+
+		groups->place[r] = groups->sizes[node]++;
+		if (groups->place[r] == 0)
+			groups->first[node] = r;
+		if (node == groups->node)
+			groups->within[groups->members++] = r;
+		groups->blocks = groups->blocks && r == groups->first[node] + groups->place[r];
+	}
+	groups->local = groups->place[shape->rank];
 }
 
 bool
 tt_build_groups(struct tt_plan *plan, const struct tt_shape *shape, struct tt_groups *groups)
 {
-	const int n = shape->nranks, nnodes = shape->node_of ? shape->nnodes : n, node = node_of(shape, shape->rank);
-	int *seen;
+	const int n = shape->nranks, nnodes = shape->node_of ? shape->nnodes : n;
 	void *memory;
 
 	if (plan->error != TUTTI_OK)
 		return false;
-	plan->error = tt_alloc((size_t)n + 3 * (size_t)nnodes, sizeof(int), "groups of ranks", &memory);
+	plan->error = tt_alloc(2 * (size_t)n + 3 * (size_t)nnodes, sizeof(int), "groups of ranks", &memory);
 	if (plan->error != TUTTI_OK)
 		return false;
-	*groups = (struct tt_groups){.within = memory, .nnodes = nnodes, .node = node, .lanes = n, .even = true};
-	groups->across = groups->within + n;
+	*groups = (struct tt_groups){.within = memory,
+	    .nnodes = nnodes,
+	    .node = tt_node_of(shape, shape->rank),
+	    .lanes = n,
+	    .even = true,
+	    .blocks = true};
+	groups->place = groups->within + n;
+	groups->across = groups->place + n;
 	groups->first = groups->across + nnodes;
-	seen = groups->first + nnodes;
-	for (int r = 0; r < n; r++) {
-		if (r == shape->rank)
-			groups->local = seen[node];
-		if (node_of(shape, r) == node)
-			groups->within[groups->members++] = r;
-		if (seen[node_of(shape, r)] == 0)
-			groups->first[node_of(shape, r)] = r;
-		seen[node_of(shape, r)]++;
-	}
+	groups->sizes = groups->first + nnodes;
+	count_members(groups, shape);
 	for (int i = 0; i < nnodes; i++) {
-		groups->even = groups->even && seen[i] == seen[0];
-		groups->lanes = seen[i] < groups->lanes ? seen[i] : groups->lanes;
-		seen[i] = 0;
+		const int size = groups->sizes[i];
+
+		groups->even = groups->even && size == groups->sizes[0];
+		groups->lanes = size < groups->lanes ? size : groups->lanes;
+		groups->most = size > groups->most ? size : groups->most;
 	}
+	groups->blocks = groups->blocks && groups->even;
 	for (int r = 0; r < n; r++)
-		if (seen[node_of(shape, r)]++ == groups->local)
-			groups->across[node_of(shape, r)] = r;
+		if (groups->place[r] == groups->local)
+			groups->across[tt_node_of(shape, r)] = r;
 	return true;
+}
+
+int
+tt_groups_rank(const struct tt_groups *groups, const struct tt_shape *shape, int node, int place)
+{
+	int r = groups->first[node];
+
+	place %= groups->sizes[node];
+	while (tt_node_of(shape, r) != node || groups->place[r] != place)
+		r++;
+	return r;
+}
+
+int
+tt_groups_leader(const struct tt_groups *groups, const struct tt_shape *shape, int node)
+{
+	return node == tt_node_of(shape, shape->root) ? shape->root : groups->first[node];
+}
+
+bool
+tt_groups_block(const struct tt_groups *groups, const struct tt_shape *shape, int node)
+{
+	const int last = groups->first[node] + groups->sizes[node] - 1;
+
+	return last < shape->nranks && tt_node_of(shape, last) == node &&
+	       groups->place[last] == groups->sizes[node] - 1;
 }
 
 void
@@ -257,4 +296,43 @@ tt_double_tree(int tree, int rank, int n)
 	    .lower = lower != x ? tt_mod(lower - 1 - shift, n) : -1,
 	    .higher = higher ? tt_mod(higher - 1 - shift, n) : -1,
 	};
+}
+
+/* ---- all-to-all by distance ---------------------------------------------------------------------------------- */
+
+static void
+swap_rows(struct tt_plan *plan, int peer, int slot)
+{
+	tt_plan_send(plan, peer, tt_in(peer));
+	tt_plan_recv(plan, peer, plan->shape.in_place ? tt_slot(slot, peer) : tt_out(peer));
+}
+
+static void
+exchange_distances(struct tt_plan *plan, int first, int end)
+{
+	const int n = plan->shape.nranks, me = plan->shape.rank;
+	int peers[2 * MOST_DISTANCES], npeers = 0;
+
+	for (int distance = first; distance < end; distance++) {
+		peers[npeers++] = tt_mod(me + distance, n);
+		if (2 * distance != n)
+			peers[npeers++] = tt_mod(me - distance, n);
+	}
+	for (int i = 0; i < npeers; i++)
+		swap_rows(plan, peers[i], i);
+	if (first == 1)
+		tt_build_own_row(plan, me, me);
+	tt_plan_wait(plan);
+	for (int i = 0; i < npeers && plan->shape.in_place; i++)
+		tt_plan_copy(plan, tt_out(peers[i]), tt_slot(i, peers[i]));
+}
+
+void
+tt_build_pairwise(struct tt_plan *plan, int window)
+{
+	const int n = plan->shape.nranks, farthest = n / 2;
+
+	tt_plan_tmp(plan, n - 1 < 2 * window ? n - 1 : 2 * window, 1, 1);
+	for (int first = 1; first <= farthest; first += window)
+		exchange_distances(plan, first, first + window <= farthest ? first + window : farthest + 1);
 }

@@ -78,6 +78,11 @@ void tt_build_drop(int *ranks);
  * all_reduce_recursive_doubling.c. The plan has no steps yet and more than one rank. */
 void tt_build_recursive(struct tt_plan *plan, int radix);
 
+/* All-to-all with the ranks at distance 1, 2, 3, ... on both sides, `window` distances (at most 16) at a time. */
+void tt_build_pairwise(struct tt_plan *plan, int window);
+/* All-to-all in log_radix(P) hops: see bruck.c. */
+void tt_build_bruck(struct tt_plan *plan, int radix);
+
 /* A group of ranks that share a row: the parts first, first+1, ... first+n-1 of `of` are dealt to its n members. */
 struct tt_lane {
 	const int *ranks; /* in rank order */
@@ -96,15 +101,37 @@ struct tt_groups {
 	int *
 	    across; /* the ranks of all nodes with this rank's place in theirs, by node; meaningful if local < lanes */
 	int *first; /* the first rank of each node */
+	int *sizes; /* how many ranks each node has */
+	int *place; /* of each rank among those of its node */
 	int members, local; /* ranks of this node; this rank's place among them */
 	int nnodes, node;
-	int lanes; /* ranks of the smallest node */
+	int lanes, most; /* ranks of the smallest and of the largest node */
 	bool even; /* all nodes have as many */
+	bool blocks; /* and the ranks of each node are numbered one after the other */
 };
 
 /* false: the plan has failed. */
 bool tt_build_groups(struct tt_plan *plan, const struct tt_shape *shape, struct tt_groups *groups);
 void tt_build_drop_groups(struct tt_groups *groups);
+
+static inline int
+tt_node_of(const struct tt_shape *shape, int rank)
+{
+	return shape->node_of ? shape->node_of[rank] : rank;
+}
+
+static inline bool
+tt_same_node(const struct tt_shape *shape, int a, int b)
+{
+	return tt_node_of(shape, a) == tt_node_of(shape, b);
+}
+
+/* The rank at a place of a node; places beyond its ranks begin again. */
+int tt_groups_rank(const struct tt_groups *groups, const struct tt_shape *shape, int node, int place);
+/* The root in its own node, else the node's first rank. */
+int tt_groups_leader(const struct tt_groups *groups, const struct tt_shape *shape, int node);
+/* Are the node's ranks numbered one after the other? */
+bool tt_groups_block(const struct tt_groups *groups, const struct tt_shape *shape, int node);
 
 /* The double binary tree: rank's neighbours in tree 0 or 1 over n ranks, -1 = none. In tree 0 the ranks of `lower`
  * come before the rank, those of `higher` after it. No rank has children in both trees. */

@@ -22,27 +22,44 @@
 	entry(tt_reduce_scatter_direct) \
 	entry(tt_reduce_scatter_ring) \
 	entry(tt_reduce_scatter_circulant) \
+	entry(tt_reduce_scatter_halving) \
 	entry(tt_reduce_scatter_node) \
+	entry(tt_reduce_scatter_hierarchical) \
 	entry(tt_all_gather_direct) \
 	entry(tt_all_gather_ring) \
 	entry(tt_all_gather_circulant) \
+	entry(tt_all_gather_recursive_doubling) \
 	entry(tt_all_gather_node) \
+	entry(tt_all_gather_hierarchical) \
 	entry(tt_broadcast_binomial) \
 	entry(tt_broadcast_chain) \
 	entry(tt_broadcast_knomial) \
+	entry(tt_broadcast_tree) \
 	entry(tt_broadcast_scatter_gather) \
 	entry(tt_broadcast_node) \
 	entry(tt_broadcast_hierarchical) \
 	entry(tt_reduce_direct) \
 	entry(tt_reduce_binomial) \
+	entry(tt_reduce_knomial) \
+	entry(tt_reduce_chain) \
+	entry(tt_reduce_tree) \
+	entry(tt_reduce_scatter_gather) \
 	entry(tt_reduce_node) \
+	entry(tt_reduce_hierarchical) \
 	entry(tt_scatter_linear) \
+	entry(tt_scatter_binomial) \
 	entry(tt_scatter_node) \
+	entry(tt_scatter_hierarchical) \
 	entry(tt_gather_linear) \
+	entry(tt_gather_binomial) \
 	entry(tt_gather_node) \
+	entry(tt_gather_hierarchical) \
 	entry(tt_all_to_all_pairwise) \
+	entry(tt_all_to_all_direct) \
 	entry(tt_all_to_all_bruck) \
+	entry(tt_all_to_all_bruck4) \
 	entry(tt_all_to_all_node) \
+	entry(tt_all_to_all_hierarchical) \
 	entry(tt_barrier_dissemination) \
 	entry(tt_barrier_node) \
 	entry(tt_barrier_hierarchical)

@@ -32,6 +32,7 @@ struct tt_channel {
 
 struct tt_posted {
 	uint32_t step, channel, index;
+	uint32_t first, len; /* its cells, where they lie side by side: not looked up twice; else len = 0 */
 };
 
 /* One lane of one rank. */

@@ -85,19 +85,35 @@ check_uneven(const struct tt_algorithm *a, const struct job *job)
 	free(counts);
 }
 
+/* Into how many parts the plans cut a row: the awkward counts are those around it. */
+static size_t
+parts_of(const struct job *job)
+{
+	size_t parts = 1;
+
+	for (int r = 0; r < job->nranks; r++)
+		for (uint32_t i = 0; i < job->plans[r].nspans; i++)
+			if ((size_t)job->plans[r].spans[i].of > parts)
+				parts = (size_t)job->plans[r].spans[i].of;
+	return parts;
+}
+
 /* All counts for some roots, the most telling ones for all. */
 static void
 check_job(const struct tt_algorithm *a, const struct job *job)
 {
 	const bool thorough = job->nranks <= MOST_RANKS && (job->root == 0 || job->root % 13 == 12);
-	const size_t n = (size_t)job->nranks;
+	const size_t n = parts_of(job);
 	const size_t counts[] = {n + 1, 1, 0, n - 1, n, 2 * n + 3};
+	const size_t some = n > 1 ? 2 : 0; /* uncut rows: what follows tells as much */
 
-	for (size_t i = 0; i < (thorough ? TT_COUNT_OF(counts) : 2); i++)
+	for (size_t i = 0; i < (thorough ? TT_COUNT_OF(counts) : some); i++)
 		if (!too_large(job, counts[i]))
 			check(a, job,
 			    &(struct tt_check_options){.count = counts[i], .slices = 1, .window = 1, .rounds = 1});
-	check(a, job, &(struct tt_check_options){.count = 5, .slices = 3, .window = 2, .rounds = 2, .slots = 1});
+	check(a, job,
+	    &(struct tt_check_options){
+		.count = 5, .slices = thorough ? 3 : 2, .window = 2, .rounds = 2, .slots = 1});
 	if (a->flags & TT_ALG_UNEVEN)
 		check_uneven(a, job);
 }
@@ -115,6 +131,8 @@ check_modes(const struct tt_algorithm *a, int nranks, int root, int *node_of, in
 
 		if (mode != OUT_OF_PLACE && (a->collective == TT_BARRIER || nranks > MOST_RANKS))
 			continue;
+		if (mode == MIXED && tt_collective_has_root(a->collective))
+			continue; /* only the root has both buffers */
 		job_make(&job, a, nranks, root, (enum in_place)mode, node_of, nnodes);
 		check_job(a, &job);
 		job_drop(&job);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reduce_tree.c - two binary trees at once, below the root.
+ *
+ * Half of the row goes up one in-order tree of all other ranks, the other half a second tree, in which everyone stands
+ * one place further: who is a leaf in one is inner in the other, so sending and receiving are even.
+ *
+ * 	tree 0 of 7      3              tree 1     2          ranks but the root, counted from the one after it
+ * 	              1       5                  0      4
+ * 	             0 2     4 6                6 1    3 5
+ *
+ * A rank adds what its children send and its own part in one reduction and sends up; the root adds what the heads of
+ * the trees send. The slices of a row follow each other: that is the pipeline.
+ * Cost: about log2(P) + 1 rounds of latency; n bytes, once the pipeline is full.
+ * Use for medium to large messages over many ranks.
+ * Source: Sanders, Speck and Träff, "Two-tree algorithms for full bandwidth broadcast, reduction and scan", 2009.
+ */
+#include "algorithms/build.h"
+#include "algorithms/list.h"
+
+static struct tt_span
+half(enum tt_buffer buffer, int tree)
+{
+	return tt_span_part(buffer, 0, tree, 1, 2);
+}
+
+static struct tt_span
+half_slot(int slot, int tree)
+{
+	return tt_span_slot(slot, 0, tree, 1, 2);
+}
+
+/* The rank that stands at `place` among those that are not the root; -1 stands for the root itself. */
+static int
+rank_at(const struct tt_shape *shape, int place)
+{
+	return tt_mod(shape->root + 1 + place, shape->nranks);
+}
+
+static void
+take(struct tt_plan *plan, const struct tt_shape *shape)
+{
+	for (int t = 0; t < 2; t++)
+		for (int i = 0; i < shape->nranks - 1; i++)
+			if (tt_double_tree(t, i, shape->nranks - 1).parent < 0)
+				tt_plan_recv_reduce(
+				    plan, rank_at(shape, i), half(TT_OUT, t), half(TT_IN, t), TT_FINAL);
+}
+
+/* The part for which this rank is a leaf goes up as it is; the other one when the children's are there. */
+static void
+hand_up(struct tt_plan *plan, const struct tt_shape *shape, int me)
+{
+	const int n = shape->nranks - 1;
+	const struct tt_tree_place place[2] = {tt_double_tree(0, me, n), tt_double_tree(1, me, n)};
+	const int inner = place[1].lower >= 0;
+	const struct tt_span src[3] = {half_slot(0, inner), half(TT_IN, inner), half_slot(1, inner)};
+
+	if (place[inner].lower < 0) { /* a leaf in both */
+		for (int t = 0; t < 2; t++)
+			tt_plan_send(plan, rank_at(shape, place[t].parent), half(TT_IN, t));
+		return;
+	}
+	tt_plan_send(plan, rank_at(shape, place[!inner].parent), half(TT_IN, !inner));
+	tt_plan_recv(plan, rank_at(shape, place[inner].lower), src[0]);
+	if (place[inner].higher >= 0)
+		tt_plan_recv(plan, rank_at(shape, place[inner].higher), src[2]);
+	tt_plan_wait(plan);
+	tt_plan_reduce(plan, src[0], src, place[inner].higher >= 0 ? 3 : 2, 0);
+	tt_plan_send(plan, rank_at(shape, place[inner].parent), src[0]);
+}
+
+static tutti_status
+make(const struct tt_shape *shape, struct tt_plan *plan)
+{
+	tt_plan_init(plan, "tree", shape);
+	if (tt_build_alone(plan))
+		return tt_plan_end(plan);
+	tt_plan_tmp(plan, 2, 1, 2);
+	if (shape->rank == shape->root)
+		take(plan, shape);
+	else
+		hand_up(plan, shape, tt_mod(shape->rank - shape->root - 1, shape->nranks));
+	return tt_plan_end(plan);
+}
+
+static struct tt_algorithm_cost
+cost(int nranks, int nnodes)
+{
+	return (struct tt_algorithm_cost){
+	    .messages = tt_log2_up(nranks) + 1.0, .bytes = nranks > 1 ? 1.2 : 0, .reduced = nranks > 1 ? 2 : 1};
+}
+
+const struct tt_algorithm tt_reduce_tree = {
+    .name = "tree",
+    .collective = TT_REDUCE,
+    .make = make,
+    .cost = cost,
+    .summary = "two binary trees, each with half of the row, pipelined; larger messages over many ranks",
+    .source = "Sanders, Speck and Träff 2009",
+};
