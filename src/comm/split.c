@@ -9,6 +9,7 @@
  * The two runs are one operation of the parent, with one number and one mark: it takes its turn, and a rank that calls
  * something else is noticed. A rank that cannot go on says so in its card, so that the members of its child all fail.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@
 #include "base/process.h"
 #include "comm/arguments.h"
 #include "comm/comm.h"
+
+#define VERDICT_MS 300 /* a verdict on the parent is there by then, if there is to be one */
 
 /* What every rank tells the others, twice. */
 struct card {
@@ -185,6 +188,63 @@ make_child(struct split *s, int64_t deadline_ns, tutti_comm **child)
 	    &s->settings, deadline_ns, child);
 }
 
+/* The parent's number of the child's rank `rank`; others as they are. */
+static int
+in_parent(const struct split *s, int rank)
+{
+	for (int r = 0; r < s->comm->size; r++) {
+		int place = 0;
+
+		if (s->cards[r].color != s->mine.color)
+			continue;
+		for (int other = 0; other < s->comm->size; other++)
+			place += s->cards[other].color == s->mine.color && before(s->cards, other, r);
+		if (place == rank)
+			return r;
+	}
+	return rank;
+}
+
+/* May that be what another member has heard of the parent, or what comes of it? */
+static bool
+may_be_echo(tutti_status status)
+{
+	return status == TUTTI_ERR_PEER || status == TUTTI_ERR_ABORTED || status == TUTTI_ERR_MISMATCH ||
+	       status == TUTTI_ERR_TIMEOUT;
+}
+
+/* The caller knows the parent only: a child that broke off with its parent fails for the parent's cause, everything else
+ * is told in the parent's numbers. What a death or an abort has closed is seen before the verdict comes. */
+static tutti_status
+tell_failure(const struct split *s)
+{
+	const int64_t until_ns = tt_deadline_ns(VERDICT_MS);
+	tutti_error error = *tt_last_error(), cause;
+	char reason[256];
+
+	while (may_be_echo(error.status) && !tt_failure_raised(s->comm->failure) && tt_now_ns() < until_ns)
+		(void)poll(NULL, 0, 1);
+	if (tt_failure_raised(s->comm->failure)) {
+		tt_failure_cause(s->comm->failure, &cause);
+		tt_comm_lock(s->comm);
+		(void)tt_comm_usable(s->comm); /* the program is told now, if it was not before */
+		tt_comm_unlock(s->comm);
+		return tt_fail_with(&cause);
+	}
+	for (int i = 0; i < error.nranks && i < (int)TT_COUNT_OF(error.ranks); i++)
+		error.ranks[i] = in_parent(s, error.ranks[i]);
+	snprintf(reason, sizeof(reason), "%.255s", error.message);
+	if (error.rank >= 0) {
+		const int rank = in_parent(s, error.rank);
+
+		snprintf(error.message, sizeof(error.message),
+		    "the child of color %d could not be made (its rank %d is rank %d of the parent): %s",
+		    s->mine.color, error.rank, rank, reason);
+		error.rank = rank;
+	}
+	return tt_fail_with(&error);
+}
+
 /* Settles the rank's own part beforehand: what fails here is told to the others. */
 static tutti_status
 settle(struct split *s, const tutti_config *config)
@@ -218,6 +278,8 @@ split(struct split *s, const tutti_config *config, tutti_comm **child)
 		status = check_members(s);
 	if (status == TUTTI_OK && s->mine.color >= 0) {
 		status = make_child(s, deadline_ns, &made);
+		if (status != TUTTI_OK)
+			status = tell_failure(s);
 	} else {
 		if (s->has_meeting)
 			tt_meeting_close(&s->meeting);

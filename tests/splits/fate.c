@@ -143,10 +143,11 @@ burn(void *argument)
 	return NULL;
 }
 
-/* Splits until one fails. It must be of that status (a member's child may have failed first). */
+/* Splits until one fails, for the reason that the parent fails for: rank `size - 1` died, or aborted. */
 static int
 split_until(struct job_rank *me, tutti_comm *comm, tutti_status wanted)
 {
+	tutti_error error = TUTTI_ERROR_INIT;
 	tutti_comm *child = NULL;
 	tutti_status status;
 
@@ -160,9 +161,12 @@ split_until(struct job_rank *me, tutti_comm *comm, tutti_status wanted)
 			return job_complain(me, "nothing has happened");
 		tutti_comm_destroy(child);
 	}
-	if (status != wanted && !(wanted == TUTTI_ERR_ABORTED && status == TUTTI_ERR_PEER))
-		return scenario_error(me, status, wanted, "a split that is disturbed");
-	return child == NULL ? 0 : job_complain(me, "a split that failed gave a child");
+	(void)tutti_last_error(&error);
+	if (scenario_error(me, status, wanted, "a split that is disturbed"))
+		return 1;
+	if (error.rank != me->size - 1 || child != NULL)
+		return job_complain(me, "rank %d is blamed: %s", error.rank, error.message);
+	return scenario_error(me, tutti_barrier(comm, NULL, NULL), TUTTI_ERR_STATE, "a call after that");
 }
 
 static int
