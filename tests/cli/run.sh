@@ -158,9 +158,10 @@ check "--bind numa works on any machine" status 0 "$tutti" run -n 3 --bind numa 
 
 # ---- signals, and nothing left behind
 
-# start ARGUMENTS...: a job in the background; $guard is its process.
+# start ARGUMENTS...: a job in the background; $guard is its process. A test that runs under nohup must not hand that
+# down: tutti run respects it.
 start() {
-	"$tutti" run "$@" >"$work/out" 2>"$work/err" &
+	env --default-signal=HUP "$tutti" run --timeout 60 "$@" >"$work/out" 2>"$work/err" &
 	guard=$!
 }
 
@@ -197,6 +198,16 @@ impatient() {
 	wait "$guard"
 	expect 137 $?
 }
+nohup_counts() {
+	(trap '' HUP && exec "$tutti" run --timeout 60 -n 1 bash -c "touch $work/up; sleep 0.5; echo lived") \
+		>"$work/out" 2>"$work/err" &
+	guard=$!
+	wait_until [ -e "$work/up" ] || return 1
+	kill -HUP "$guard"
+	wait "$guard"
+	expect 0 $? && expect "[0] lived" "$(cat "$work/out")"
+}
+check "under nohup a SIGHUP ends nothing" nohup_counts
 check "the third SIGINT kills ranks that ignore it" impatient
 
 # A rank with a child of its own, one that left its session, and one whose parent is gone.
