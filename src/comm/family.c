@@ -77,7 +77,7 @@ tt_family_leave(tutti_comm *comm)
 void
 tt_family_note(tutti_comm *comm, bool busy)
 {
-	if (TT_LIKELY(comm->family == NULL) || tt_load_relaxed(&comm->family_busy) == (uint32_t)busy)
+	if (tt_load_relaxed(&comm->family_busy) == (uint32_t)busy)
 		return;
 	tt_store_relaxed(&comm->family_busy, busy);
 	tt_fetch_add_relaxed(&comm->family->busy, busy ? 1u : (uint32_t)-1);

@@ -48,7 +48,8 @@ tt_comm_lock(tutti_comm *comm)
 void
 tt_comm_unlock(tutti_comm *comm)
 {
-	tt_family_note(comm, tt_comm_busy(comm));
+	if (TT_UNLIKELY(comm->family != NULL))
+		tt_family_note(comm, tt_comm_busy(comm));
 	pthread_mutex_unlock(&comm->lock);
 }
 

@@ -6,8 +6,8 @@
  *	run 1   all_gather the same and ids          the first rank of each child has opened its ears in between
  *	then    the members of each child create it, like any communicator
  *
- * The two runs are one operation of the parent, with one number and one mark: it takes its turn, and a rank that calls
- * something else is noticed. A rank that cannot go on says so in its card, so that the members of its child all fail.
+ * The two runs are one operation of the parent, with one number and one mark: it takes its turn, and a rank that
+ * calls something else is noticed. A rank that cannot go on says so in its card, so that the members of its child all fail.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -213,8 +213,8 @@ may_be_echo(tutti_status status)
 	       status == TUTTI_ERR_TIMEOUT;
 }
 
-/* The caller knows the parent only: a child that broke off with its parent fails for the parent's cause, everything else
- * is told in the parent's numbers. What a death or an abort has closed is seen before the verdict comes. */
+/* The caller knows the parent only: a child that broke off with its parent fails for the parent's cause, everything
+ * else is told in the parent's numbers. What a death or an abort has closed is seen before the verdict comes. */
 static tutti_status
 tell_failure(const struct split *s)
 {

@@ -3,8 +3,8 @@
  * apply.c - operators that are not built in.
  *
  * A program's operator sees aligned memory only, and its inout is always a block of ours: so a source may be
- * anywhere, the destination may be one of the sources, and nothing of it is written before the block is complete. Sources are
- * combined from the highest rank down, because `in` is what comes from the lower ranks.
+ * anywhere, the destination may be one of the sources, and nothing of it is written before the block is complete.
+ * Sources are combined from the highest rank down, because `in` is what comes from the lower ranks.
  */
 #include "engine/apply.h"
 
