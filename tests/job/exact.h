@@ -38,6 +38,10 @@ enum exact_kind {
 
 enum exact_place { EXACT_APART, EXACT_IN_PLACE, EXACT_MIXED }; /* mixed: by rank */
 
+/* Exact inputs have one right answer. Rough ones are sums that round, and wild ones any bits, many of them NaN or
+ * infinite: all that is known there is that every rank ends with the same bits, near the sum or NaN. */
+enum exact_inputs { EXACT_EXACT, EXACT_ROUGH, EXACT_WILD };
+
 /* The same on every rank; all else follows from it. */
 struct exact_case {
 	enum exact_kind kind;
@@ -46,6 +50,7 @@ struct exact_case {
 	char algorithm[EXACT_NAME]; /* "" = the library's choice */
 	size_t count; /* v-forms: the mean */
 	enum exact_place place;
+	enum exact_inputs inputs; /* other than exact ones: all_reduce of floats only */
 	int root;
 	uint64_t seed;
 	int size; /* of the communicator */
@@ -63,7 +68,7 @@ bool exact_is_uneven(enum exact_kind kind);
 const char *exact_collective(enum exact_kind kind);
 bool exact_is_float(tutti_dtype dtype);
 bool exact_allows(tutti_op op, tutti_dtype dtype);
-/* "all_reduce float32 sum ring 17 1 0 5", and back; the second returns false if it is no case. */
+/* "all_reduce float32 sum ring 17 1 0 5 exact", and back; the second returns false if it is no case. */
 void exact_print(const struct exact_case *c, char *text, size_t bytes);
 bool exact_parse(const char *text, int size, struct exact_case *c);
 
@@ -73,9 +78,9 @@ bool exact_parse(const char *text, int size, struct exact_case *c);
 uint64_t exact_input(const struct exact_case *c, int rank, uint64_t index);
 /* The bits of the reduction of element `index` over all ranks. */
 uint64_t exact_reduced(const struct exact_case *c, uint64_t index);
-/* Any bits, many of them NaN or infinite. */
-uint64_t exact_wild(const struct exact_case *c, int rank, uint64_t index);
 bool exact_is_nan(tutti_dtype dtype, uint64_t bits);
+/* Can the bits be the result of element `index`, if inputs are not exact? */
+bool exact_is_plausible(const struct exact_case *c, uint64_t index, uint64_t bits);
 void exact_store(tutti_dtype dtype, uint64_t bits, void *to);
 uint64_t exact_load(tutti_dtype dtype, const void *from);
 
@@ -115,9 +120,16 @@ enum exact_verdict {
 	EXACT_BROKEN /* the communicator failed */
 };
 
+/* Issues it, waits for it and judges. */
 enum exact_verdict exact_run(tutti_comm *comm, const struct exact_case *c, char *why, size_t bytes);
-/* An all-reduce of any bits: the same on every rank, NaN where an input was. Dtype and op from the case. */
-enum exact_verdict exact_run_wild(tutti_comm *comm, const struct exact_case *c, char *why, size_t bytes);
+
+/* The same in parts, for several in flight. With request == NULL the call blocks, or is recorded in a group. The
+ * status of the call is kept: exact_end needs to be told only that of what was waited for later. */
+struct exact_call;
+struct exact_call *exact_issue(tutti_comm *comm, const struct exact_case *c, tutti_request **request);
+tutti_status exact_issued(const struct exact_call *call);
+/* Judges and frees. If inputs are not exact the ranks meet here: calls of one communicator end in one order. */
+enum exact_verdict exact_end(struct exact_call *call, tutti_status status, char *why, size_t bytes);
 
 /* ---- campaigns (exact_campaign.c) ------------------------------------------------------------------------------- */
 
@@ -133,5 +145,40 @@ bool exact_matrix(tutti_comm *comm, uint64_t seed, int sample, struct exact_tall
 /* `n` cases by chance, counts up to `most` elements. */
 bool exact_random(tutti_comm *comm, uint64_t seed, long n, size_t most, struct exact_tally *tally);
 bool exact_one(tutti_comm *comm, const struct exact_case *c, struct exact_tally *tally);
+
+/* ---- algorithms and chance (exact_campaign.c) ------------------------------------------------------------------- */
+
+#define EXACT_ALGORITHMS 32
+
+struct exact_algorithms {
+	int n;
+	char name[EXACT_ALGORITHMS][EXACT_NAME];
+	bool eligible[EXACT_ALGORITHMS];
+};
+
+/* What tutti_explain knows for a kind of call; false: nothing. */
+bool exact_list(tutti_comm *comm, enum exact_kind kind, struct exact_algorithms *list);
+/* A case by chance, for a communicator of `size`; lists: one per kind. */
+struct random;
+void exact_draw(
+    struct random *random, int size, size_t most, const struct exact_algorithms *lists, struct exact_case *c);
+
+/* ---- volleys (exact_volley.c) ----------------------------------------------------------------------------------- */
+
+#define EXACT_COMMS 4
+
+/* A family of communicators that are used at the same time by one thread. */
+struct exact_fleet {
+	int n;
+	tutti_comm *comm[EXACT_COMMS];
+	struct exact_algorithms lists[EXACT_COMMS][EXACT_KINDS];
+};
+
+/* Of `comm` itself and what is split from it: in another order, in halves, over TCP if that is allowed. */
+tutti_status exact_fleet_init(struct exact_fleet *fleet, tutti_comm *comm, bool tcp);
+void exact_fleet_fini(struct exact_fleet *fleet);
+/* Volley number k of a seed, a pure function of both: cases on communicators of the fleet that are in flight together,
+ * alone or in groups, finished in an order of each rank's own. false: a communicator broke. */
+bool exact_volley(struct exact_fleet *fleet, uint64_t seed, long k, size_t most, struct exact_tally *tally);
 
 #endif /* TT_TESTS_EXACT_H */

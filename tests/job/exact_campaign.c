@@ -9,18 +9,11 @@
 #include "exact.h"
 #include "random.h"
 
-#define MOST_ALGORITHMS 32
 #define WHOLE_BYTES ((size_t)256 << 10) /* of the larger buffer in the big case */
 
-struct algorithms {
-	int n;
-	char name[MOST_ALGORITHMS][EXACT_NAME];
-	bool eligible[MOST_ALGORITHMS];
-};
-
 /* Reads "algorithm" and "eligible" of every candidate out of the library's JSON report. */
-static bool
-list_algorithms(tutti_comm *comm, enum exact_kind kind, struct algorithms *list)
+bool
+exact_list(tutti_comm *comm, enum exact_kind kind, struct exact_algorithms *list)
 {
 	static const char key[] = "\"algorithm\": \"", flag[] = "\"eligible\": ";
 	char report[16384];
@@ -29,7 +22,7 @@ list_algorithms(tutti_comm *comm, enum exact_kind kind, struct algorithms *list)
 	list->n = 0;
 	if (tutti_explain(comm, exact_collective(kind), 1024, 1, report, sizeof(report), NULL) != TUTTI_OK)
 		return false;
-	while (list->n < MOST_ALGORITHMS && (p = strstr(p, key)) != NULL) {
+	while (list->n < EXACT_ALGORITHMS && (p = strstr(p, key)) != NULL) {
 		const char *name = p + strlen(key), *eligible = strstr(name, flag);
 
 		p = name;
@@ -39,16 +32,15 @@ list_algorithms(tutti_comm *comm, enum exact_kind kind, struct algorithms *list)
 	return list->n > 0;
 }
 
-static bool
-take(tutti_comm *comm, const struct exact_case *c, struct exact_tally *tally,
-    enum exact_verdict (*run)(tutti_comm *, const struct exact_case *, char *, size_t))
+bool
+exact_one(tutti_comm *comm, const struct exact_case *c, struct exact_tally *tally)
 {
 	char why[768];
 
 	if (tally->doing != NULL)
 		tally->doing(tally->context, c);
 	tally->run++;
-	switch (run(comm, c, why, sizeof(why))) {
+	switch (exact_run(comm, c, why, sizeof(why))) {
 	case EXACT_RIGHT:
 		return true;
 	case EXACT_UNSUPPORTED:
@@ -63,12 +55,6 @@ take(tutti_comm *comm, const struct exact_case *c, struct exact_tally *tally,
 		tally->tell(tally->context, c, why);
 		return false;
 	}
-}
-
-bool
-exact_one(tutti_comm *comm, const struct exact_case *c, struct exact_tally *tally)
-{
-	return take(comm, c, tally, exact_run);
 }
 
 /* ---- the matrix -------------------------------------------------------------------------------------------------- */
@@ -115,7 +101,7 @@ each_count(struct matrix *m, struct exact_case *c)
 			c->root = all_roots                 ? root
 				  : exact_has_root(c->kind) ? (int)((h >> 16) % (uint64_t)c->size)
 							    : 0;
-			if (!take(m->comm, c, m->tally, exact_run))
+			if (!exact_one(m->comm, c, m->tally))
 				return false;
 		}
 	}
@@ -135,15 +121,17 @@ each_op(struct matrix *m, struct exact_case *c)
 			continue;
 		c->count = 257;
 		c->seed = m->seed + (uint64_t)m->number;
-		if (!take(m->comm, c, m->tally, exact_run_wild))
-			return false;
+		for (c->inputs = EXACT_ROUGH; c->inputs <= EXACT_WILD; c->inputs++)
+			if (!exact_one(m->comm, c, m->tally))
+				return false;
+		c->inputs = EXACT_EXACT;
 	}
 	return true;
 }
 
 /* An algorithm that is said to be eligible must serve the plainest call of its kind. */
 static bool
-check_eligible(struct matrix *m, const struct algorithms *list, int a, struct exact_case *c)
+check_eligible(struct matrix *m, const struct exact_algorithms *list, int a, struct exact_case *c)
 {
 	const long unsupported = m->tally->unsupported;
 
@@ -152,7 +140,7 @@ check_eligible(struct matrix *m, const struct algorithms *list, int a, struct ex
 	c->count = c->kind == EXACT_BARRIER ? 0 : 256 / (size_t)c->size;
 	c->seed = m->seed;
 	c->place = EXACT_APART;
-	if (!take(m->comm, c, m->tally, exact_run))
+	if (!exact_one(m->comm, c, m->tally))
 		return false;
 	if ((m->tally->unsupported == unsupported) != list->eligible[a] && !exact_is_uneven(c->kind)) {
 		m->tally->wrong++;
@@ -168,9 +156,9 @@ exact_matrix(tutti_comm *comm, uint64_t seed, int sample, struct exact_tally *ta
 
 	for (int kind = 0; kind < EXACT_KINDS; kind++) {
 		struct exact_case c = {.kind = (enum exact_kind)kind, .size = tutti_comm_size(comm)};
-		struct algorithms list;
+		struct exact_algorithms list;
 
-		if (!list_algorithms(comm, c.kind, &list)) {
+		if (!exact_list(comm, c.kind, &list)) {
 			tally->wrong++;
 			tally->tell(tally->context, &c, "tutti_explain does not tell its algorithms");
 			continue;
@@ -203,34 +191,44 @@ random_count(struct random *random, size_t most)
 	return count > most ? count % (most + 1) : count;
 }
 
+void
+exact_draw(struct random *random, int size, size_t most, const struct exact_algorithms *lists, struct exact_case *c)
+{
+	const struct exact_algorithms *list;
+	uint64_t a;
+
+	*c = (struct exact_case){.size = size};
+	c->kind = (enum exact_kind)random_below(random, EXACT_KINDS);
+	list = &lists[c->kind];
+	c->dtype = (tutti_dtype)random_below(random, TUTTI_BOOL + 1);
+	do {
+		c->op = (int)random_below(random, TUTTI_BXOR + 1);
+	} while (!exact_allows(c->op, c->dtype));
+	c->count = c->kind == EXACT_BARRIER ? 0 : random_count(random, most);
+	c->place = (enum exact_place)random_below(random, 3);
+	c->root = exact_has_root(c->kind) ? (int)random_below(random, (uint64_t)size) : 0;
+	c->seed = random_next(random) >> 24;
+	if (c->kind == EXACT_ALL_REDUCE && exact_is_float(c->dtype))
+		c->inputs = (enum exact_inputs)random_below(random, EXACT_WILD + 1);
+	a = random_below(random, 2 * (uint64_t)list->n + 1); /* half of the time the library's choice */
+	if (a < (uint64_t)list->n && list->eligible[a])
+		memcpy(c->algorithm, list->name[a], sizeof(c->algorithm));
+}
+
 bool
 exact_random(tutti_comm *comm, uint64_t seed, long n, size_t most, struct exact_tally *tally)
 {
 	struct random random = {mix64(seed)};
-	struct algorithms lists[EXACT_KINDS];
+	struct exact_algorithms lists[EXACT_KINDS];
 
 	for (int kind = 0; kind < EXACT_KINDS; kind++)
-		if (!list_algorithms(comm, (enum exact_kind)kind, &lists[kind]))
+		if (!exact_list(comm, (enum exact_kind)kind, &lists[kind]))
 			lists[kind].n = 0;
 	for (long i = 0; i < n; i++) {
-		struct exact_case c = {.size = tutti_comm_size(comm)};
-		const struct algorithms *list;
-		uint64_t a;
+		struct exact_case c;
 
-		c.kind = (enum exact_kind)random_below(&random, EXACT_KINDS);
-		list = &lists[c.kind];
-		c.dtype = (tutti_dtype)random_below(&random, TUTTI_BOOL + 1);
-		do {
-			c.op = (int)random_below(&random, TUTTI_BXOR + 1);
-		} while (!exact_allows(c.op, c.dtype));
-		c.count = c.kind == EXACT_BARRIER ? 0 : random_count(&random, most);
-		c.place = (enum exact_place)random_below(&random, 3);
-		c.root = exact_has_root(c.kind) ? (int)random_below(&random, (uint64_t)c.size) : 0;
-		c.seed = random_next(&random) >> 24;
-		a = random_below(&random, 2 * (uint64_t)list->n + 1); /* half of the time the library's choice */
-		if (a < (uint64_t)list->n && list->eligible[a])
-			memcpy(c.algorithm, list->name[a], sizeof(c.algorithm));
-		if (!take(comm, &c, tally, exact_run))
+		exact_draw(&random, tutti_comm_size(comm), most, lists, &c);
+		if (!exact_one(comm, &c, tally))
 			return false;
 	}
 	return true;

@@ -15,6 +15,8 @@ const char *const exact_kind_names[EXACT_KINDS] = {"all_reduce", "reduce_scatter
 const char *const exact_dtype_names[TUTTI_BOOL + 1] = {"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
     "uint64", "float16", "bfloat16", "float32", "float64", "float8_e4m3", "float8_e5m2", "bool"};
 
+static const char *const inputs_names[EXACT_WILD + 1] = {"exact", "rough", "wild"};
+
 const char *const exact_op_names[TUTTI_BXOR + 1] = {"sum", "prod", "min", "max", "avg", "band", "bor", "bxor"};
 
 bool
@@ -63,9 +65,9 @@ exact_allows(tutti_op op, tutti_dtype dtype)
 void
 exact_print(const struct exact_case *c, char *text, size_t bytes)
 {
-	snprintf(text, bytes, "%s %s %s %s %zu %d %d %" PRIu64, exact_kind_names[c->kind],
+	snprintf(text, bytes, "%s %s %s %s %zu %d %d %" PRIu64 " %s", exact_kind_names[c->kind],
 	    exact_dtype_names[c->dtype], exact_op_names[c->op], c->algorithm[0] != '\0' ? c->algorithm : "auto",
-	    c->count, (int)c->place, c->root, c->seed);
+	    c->count, (int)c->place, c->root, c->seed, inputs_names[c->inputs]);
 }
 
 static int
@@ -80,21 +82,25 @@ find(const char *const *names, int n, const char *name)
 bool
 exact_parse(const char *text, int size, struct exact_case *c)
 {
-	char kind[EXACT_NAME], dtype[EXACT_NAME], op[EXACT_NAME], algorithm[EXACT_NAME];
-	int k, d, o, place;
+	char kind[EXACT_NAME], dtype[EXACT_NAME], op[EXACT_NAME], algorithm[EXACT_NAME], inputs[EXACT_NAME];
+	int k, d, o, v, place;
 
 	*c = (struct exact_case){.size = size};
-	if (sscanf(text, "%31s %31s %31s %31s %zu %d %d %" SCNu64, kind, dtype, op, algorithm, &c->count, &place,
-		&c->root, &c->seed) != 8)
+	if (sscanf(text, "%31s %31s %31s %31s %zu %d %d %" SCNu64 " %31s", kind, dtype, op, algorithm, &c->count,
+		&place, &c->root, &c->seed, inputs) != 9)
 		return false;
 	k = find(exact_kind_names, EXACT_KINDS, kind);
 	d = find(exact_dtype_names, TUTTI_BOOL + 1, dtype);
 	o = find(exact_op_names, TUTTI_BXOR + 1, op);
+	v = find(inputs_names, EXACT_WILD + 1, inputs);
+	if (v < 0 || (v != EXACT_EXACT && (k != EXACT_ALL_REDUCE || d < 0 || !exact_is_float((tutti_dtype)d))))
+		return false;
 	if (k < 0 || d < 0 || o < 0 || place < EXACT_APART || place > EXACT_MIXED || c->root < 0 || c->root >= size)
 		return false;
 	c->kind = (enum exact_kind)k;
 	c->dtype = (tutti_dtype)d;
 	c->op = o;
+	c->inputs = (enum exact_inputs)v;
 	c->place = (enum exact_place)place;
 	if (strcmp(algorithm, "auto") != 0)
 		memcpy(c->algorithm, algorithm, sizeof(c->algorithm));

@@ -23,8 +23,10 @@ struct arena {
 	unsigned char *start; /* where the user's buffer begins */
 };
 
-struct rank_case {
+struct exact_call {
+	tutti_comm *comm;
 	const struct exact_case *c;
+	tutti_status status; /* of issuing */
 	struct exact_layout layout;
 	struct arena send, recv; /* in place: send only, or recv only, as the layout says */
 	bool in_place;
@@ -62,6 +64,8 @@ fill(const struct exact_case *c, const struct exact_side *side, unsigned char *a
 		const struct exact_block *block = &side->block[b];
 		unsigned char *p = at + block->offset * element;
 
+		if (block->from < 0 && c->inputs != EXACT_EXACT)
+			continue; /* there is no one right answer */
 		for (size_t i = 0; i < block->count; i++, p += element) {
 			const uint64_t index = block->index + i;
 
@@ -84,7 +88,7 @@ elements(const struct exact_side *side)
 }
 
 static void
-prepare_apart(struct rank_case *rc)
+prepare_apart(struct exact_call *rc)
 {
 	const struct exact_case *c = rc->c;
 
@@ -99,7 +103,7 @@ prepare_apart(struct rank_case *rc)
 }
 
 static void
-prepare_in_place(struct rank_case *rc)
+prepare_in_place(struct exact_call *rc)
 {
 	const struct exact_case *c = rc->c;
 	const struct exact_layout *l = &rc->layout;
@@ -116,9 +120,8 @@ prepare_in_place(struct rank_case *rc)
 }
 
 static void
-prepare(struct rank_case *rc, const struct exact_case *c, int rank)
+prepare(struct exact_call *rc, const struct exact_case *c, int rank)
 {
-	memset(rc, 0, sizeof(*rc));
 	rc->c = c;
 	rc->h = mix64(mix64(c->seed) + (uint64_t)rank);
 	exact_layout(c, rank, &rc->layout);
@@ -138,7 +141,7 @@ prepare(struct rank_case *rc, const struct exact_case *c, int rank)
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
 
 static tutti_status
-call_even(tutti_comm *comm, const struct rank_case *rc, const tutti_options *options, tutti_request **request)
+call_even(tutti_comm *comm, const struct exact_call *rc, const tutti_options *options, tutti_request **request)
 {
 	const struct exact_case *c = rc->c;
 	const void *send = rc->send_at;
@@ -167,7 +170,7 @@ call_even(tutti_comm *comm, const struct rank_case *rc, const tutti_options *opt
 }
 
 static tutti_status
-call_uneven(tutti_comm *comm, const struct rank_case *rc, const tutti_options *options, tutti_request **request)
+call_uneven(tutti_comm *comm, const struct exact_call *rc, const tutti_options *options, tutti_request **request)
 {
 	const struct exact_case *c = rc->c;
 	const struct exact_layout *l = &rc->layout;
@@ -195,26 +198,30 @@ call_uneven(tutti_comm *comm, const struct rank_case *rc, const tutti_options *o
 	}
 }
 
-/* Blocking, waited for, or tested until done: as this rank likes. */
-static tutti_status
-call(tutti_comm *comm, const struct rank_case *rc, const tutti_options *options)
+struct exact_call *
+exact_issue(tutti_comm *comm, const struct exact_case *c, tutti_request **request)
 {
-	const unsigned way = (unsigned)(rc->h >> 20) % 4;
-	tutti_request *request = NULL, **slot = way < 2 ? NULL : &request;
-	tutti_status status =
-	    exact_is_uneven(rc->c->kind) ? call_uneven(comm, rc, options, slot) : call_even(comm, rc, options, slot);
-	int done = 0;
+	struct exact_call *rc = calloc(1, sizeof(*rc));
+	tutti_options options = TUTTI_OPTIONS_INIT;
+	const tutti_options *given = NULL;
 
-	if (status != TUTTI_OK || way < 2)
-		return status;
-	if (way == 2)
-		return tutti_wait(&request);
-	while (!done) {
-		status = tutti_test(&request, &done);
-		if (!done)
-			sched_yield();
+	if (rc == NULL)
+		abort();
+	if (c->algorithm[0] != '\0') {
+		options.algorithm = c->algorithm;
+		given = &options;
 	}
-	return status;
+	rc->comm = comm;
+	prepare(rc, c, tutti_comm_rank(comm));
+	rc->status =
+	    exact_is_uneven(c->kind) ? call_uneven(comm, rc, given, request) : call_even(comm, rc, given, request);
+	return rc;
+}
+
+tutti_status
+exact_issued(const struct exact_call *call)
+{
+	return call->status;
 }
 
 /* ---- the verdict ------------------------------------------------------------------------------------------------ */
@@ -244,46 +251,15 @@ say_last_error(tutti_status status, char *why, size_t bytes)
 	snprintf(why, bytes, "%s: %s", tutti_status_string(status), error.message);
 }
 
-enum exact_verdict
-exact_run(tutti_comm *comm, const struct exact_case *c, char *why, size_t bytes)
-{
-	const int rank = tutti_comm_rank(comm);
-	const size_t element = tutti_dtype_size(c->dtype);
-	tutti_options options = TUTTI_OPTIONS_INIT;
-	enum exact_verdict verdict = EXACT_RIGHT;
-	struct rank_case rc;
-	tutti_status status;
-
-	options.algorithm = c->algorithm[0] != '\0' ? c->algorithm : NULL;
-	prepare(&rc, c, rank);
-	status = call(comm, &rc, options.algorithm != NULL ? &options : NULL);
-	if (status == TUTTI_ERR_UNSUPPORTED && options.algorithm != NULL) {
-		say_last_error(status, why, bytes);
-		verdict = EXACT_UNSUPPORTED;
-	} else if (status != TUTTI_OK) {
-		say_last_error(status, why, bytes);
-		verdict = EXACT_BROKEN;
-	} else if (!compare(&rc.send, rc.in_place ? "in place" : "send", element, why, bytes) ||
-		   !compare(&rc.recv, "recv", element, why, bytes)) {
-		verdict = EXACT_WRONG;
-	}
-	arena_fini(&rc.send);
-	arena_fini(&rc.recv);
-	return verdict;
-}
-
-/* ---- any bits --------------------------------------------------------------------------------------------------- */
+/* ---- results of which not all is known ---------------------------------------------------------------------------- */
 
 static enum exact_verdict
-same_on_all(tutti_comm *comm, const void *bytes, size_t n, char *why, size_t room)
+same_on_all(tutti_comm *comm, uint64_t mine, char *why, size_t room)
 {
 	const int size = tutti_comm_size(comm), rank = tutti_comm_rank(comm);
-	uint64_t all[EXACT_RANKS], mine = 0;
-	tutti_status status;
+	uint64_t all[EXACT_RANKS];
+	tutti_status status = tutti_all_gather(comm, &mine, all, 1, TUTTI_UINT64, NULL, NULL);
 
-	for (size_t i = 0; i < n; i++)
-		mine = mix64(mine ^ ((const unsigned char *)bytes)[i]);
-	status = tutti_all_gather(comm, &mine, all, 1, TUTTI_UINT64, NULL, NULL);
 	if (status != TUTTI_OK) {
 		say_last_error(status, why, room);
 		return EXACT_BROKEN;
@@ -297,42 +273,92 @@ same_on_all(tutti_comm *comm, const void *bytes, size_t n, char *why, size_t roo
 	return EXACT_RIGHT;
 }
 
-enum exact_verdict
-exact_run_wild(tutti_comm *comm, const struct exact_case *c, char *why, size_t bytes)
+/* Takes what is there as what is expected, if it can be. */
+static bool
+accept_result(const struct exact_call *rc, char *why, size_t bytes)
 {
-	const int rank = tutti_comm_rank(comm);
+	const struct exact_case *c = rc->c;
+	const struct arena *arena = rc->in_place ? &rc->send : &rc->recv;
 	const size_t element = tutti_dtype_size(c->dtype);
-	tutti_options options = TUTTI_OPTIONS_INIT;
-	enum exact_verdict verdict = EXACT_RIGHT;
-	struct arena arena;
-	tutti_status status;
 
-	options.algorithm = c->algorithm[0] != '\0' ? c->algorithm : NULL;
-	arena_init(&arena, c->count, c->dtype, mix64(c->seed + (uint64_t)rank) % SHIFTS);
-	for (size_t i = 0; i < c->count; i++)
-		exact_store(c->dtype, exact_wild(c, rank, i), arena.start + i * element);
-	status = tutti_all_reduce(comm, arena.start, arena.start, c->count, c->dtype, c->op, &options, NULL);
+	if (rc->recv_at == NULL)
+		return true;
+	memcpy(arena->expected + (rc->recv_at - arena->memory), rc->recv_at, c->count * element);
+	for (size_t i = 0; i < c->count; i++) {
+		const uint64_t bits = exact_load(c->dtype, rc->recv_at + i * element);
+
+		if (exact_is_plausible(c, i, bits))
+			continue;
+		snprintf(why, bytes, "element %zu cannot be 0x%llx", i, (unsigned long long)bits);
+		return false;
+	}
+	return true;
+}
+
+/* A rank that is wrong meets the others too. */
+static enum exact_verdict
+judge_bits(const struct exact_call *rc, char *why, size_t bytes)
+{
+	const size_t n = rc->c->count * tutti_dtype_size(rc->c->dtype);
+	const bool plausible = accept_result(rc, why, bytes);
+	char other[256];
+	uint64_t mine = 0;
+	enum exact_verdict verdict;
+
+	for (size_t i = 0; i < n; i++)
+		mine = mix64(mine ^ rc->recv_at[i]);
+	verdict = same_on_all(rc->comm, mine, plausible ? why : other, plausible ? bytes : sizeof(other));
+	return plausible || verdict == EXACT_BROKEN ? verdict : EXACT_WRONG;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------ */
+
+static enum exact_verdict
+judge(const struct exact_call *rc, tutti_status status, char *why, size_t bytes)
+{
+	const size_t element = tutti_dtype_size(rc->c->dtype);
+	enum exact_verdict verdict = EXACT_RIGHT;
+
 	if (status != TUTTI_OK) {
 		say_last_error(status, why, bytes);
-		verdict = status == TUTTI_ERR_UNSUPPORTED ? EXACT_UNSUPPORTED : EXACT_BROKEN;
+		return status == TUTTI_ERR_UNSUPPORTED && rc->c->algorithm[0] != '\0' ? EXACT_UNSUPPORTED
+										      : EXACT_BROKEN;
 	}
-	for (size_t i = 0; i < c->count && verdict == EXACT_RIGHT; i++) {
-		const uint64_t result = exact_load(c->dtype, arena.start + i * element);
-		bool nan = false;
-
-		for (int r = 0; r < c->size; r++)
-			nan = nan || exact_is_nan(c->dtype, exact_wild(c, r, i));
-		if (nan && !exact_is_nan(c->dtype, result)) {
-			snprintf(why, bytes, "element %zu had a NaN, but the result 0x%llx is none", i,
-			    (unsigned long long)result);
-			verdict = EXACT_WRONG;
-		}
-	}
-	/* A rank that is wrong meets the others too. */
-	if (verdict == EXACT_RIGHT)
-		verdict = same_on_all(comm, arena.start, c->count * element, why, bytes);
-	else if (verdict == EXACT_WRONG)
-		(void)same_on_all(comm, arena.start, c->count * element, (char[256]){0}, 256);
-	arena_fini(&arena);
+	if (rc->c->inputs != EXACT_EXACT)
+		verdict = judge_bits(rc, why, bytes);
+	if (verdict == EXACT_RIGHT && (!compare(&rc->send, rc->in_place ? "in place" : "send", element, why, bytes) ||
+					  !compare(&rc->recv, "recv", element, why, bytes)))
+		verdict = EXACT_WRONG;
 	return verdict;
+}
+
+enum exact_verdict
+exact_end(struct exact_call *call, tutti_status status, char *why, size_t bytes)
+{
+	const enum exact_verdict verdict = judge(call, status, why, bytes);
+
+	arena_fini(&call->send);
+	arena_fini(&call->recv);
+	free(call);
+	return verdict;
+}
+
+/* Blocking, waited for, or tested until done: as this rank likes. */
+enum exact_verdict
+exact_run(tutti_comm *comm, const struct exact_case *c, char *why, size_t bytes)
+{
+	const unsigned way = (unsigned)(mix64(mix64(c->seed) + (uint64_t)tutti_comm_rank(comm)) >> 20) % 4;
+	tutti_request *request = NULL;
+	struct exact_call *call = exact_issue(comm, c, way < 2 ? NULL : &request);
+	tutti_status status = call->status;
+	int done = 0;
+
+	if (status == TUTTI_OK && way == 2)
+		status = tutti_wait(&request);
+	while (status == TUTTI_OK && way == 3 && !done) {
+		status = tutti_test(&request, &done);
+		if (!done)
+			sched_yield();
+	}
+	return exact_end(call, status, why, bytes);
 }

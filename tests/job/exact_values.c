@@ -186,9 +186,36 @@ bool_input(const struct exact_case *c, int rank, uint64_t index)
 	return often != rare ? 1 + (h >> 8) % 255 : 0;
 }
 
+/* Between -1 and 1, with all the digits that the type has. */
+static uint64_t
+rough_input(const struct exact_case *c, int rank, uint64_t index)
+{
+	const struct format f = format_of(c->dtype);
+	const uint64_t h = hash(c, rank, index), bits = cut(c->dtype, h);
+	const int exponent = (1 << (f.exponent_bits - 1)) - 2 - (int)((h >> 60) % 3);
+	const uint64_t field = ((UINT64_C(1) << f.exponent_bits) - 1) << f.mantissa_bits;
+
+	return (bits & ~field) | (uint64_t)exponent << f.mantissa_bits;
+}
+
+/* The exponent of NaN and infinity now and then; half of those without a mantissa. */
+static uint64_t
+wild_input(const struct exact_case *c, int rank, uint64_t index)
+{
+	const struct format f = format_of(c->dtype);
+	const uint64_t h = hash(c, rank, index), bits = cut(c->dtype, h);
+	const uint64_t top = ((UINT64_C(1) << f.exponent_bits) - 1) << f.mantissa_bits;
+
+	if ((h >> 32) % (4 * (uint64_t)c->size) != 0)
+		return bits;
+	return (h >> 40) % 2 ? bits | top : (bits | top) & ~((UINT64_C(1) << f.mantissa_bits) - 1);
+}
+
 uint64_t
 exact_input(const struct exact_case *c, int rank, uint64_t index)
 {
+	if (c->inputs != EXACT_EXACT)
+		return c->inputs == EXACT_ROUGH ? rough_input(c, rank, index) : wild_input(c, rank, index);
 	if (!exact_reduces(c->kind))
 		return cut(c->dtype, hash(c, rank, index));
 	if (c->dtype == TUTTI_BOOL)
@@ -198,17 +225,55 @@ exact_input(const struct exact_case *c, int rank, uint64_t index)
 	return cut(c->dtype, hash(c, rank, index));
 }
 
-uint64_t
-exact_wild(const struct exact_case *c, int rank, uint64_t index)
-{
-	const struct format f = format_of(c->dtype);
-	const uint64_t h = hash(c, rank, index), bits = cut(c->dtype, h);
-	const uint64_t top = ((UINT64_C(1) << f.exponent_bits) - 1) << f.mantissa_bits;
+/* ---- results that are not exact ----------------------------------------------------------------------------------- */
 
-	/* The exponent of NaN and infinity now and then; half of those without a mantissa. */
-	if ((h >> 32) % (4 * (uint64_t)c->size) != 0)
-		return bits;
-	return (h >> 40) % 2 ? bits | top : (bits | top) & ~((UINT64_C(1) << f.mantissa_bits) - 1);
+/* Of finite bits. */
+static double
+decode(tutti_dtype dtype, uint64_t bits)
+{
+	const struct format f = format_of(dtype);
+	const int bias = (1 << (f.exponent_bits - 1)) - 1;
+	const int exponent = (int)(bits >> f.mantissa_bits & ((UINT64_C(1) << f.exponent_bits) - 1));
+	const double fraction = (double)(bits & ((UINT64_C(1) << f.mantissa_bits) - 1));
+	const double value = exponent == 0
+				 ? ldexp(fraction, 1 - bias - f.mantissa_bits)
+				 : ldexp(fraction + ldexp(1, f.mantissa_bits), exponent - bias - f.mantissa_bits);
+
+	return bits >> (f.exponent_bits + f.mantissa_bits) & 1 ? -value : value;
+}
+
+/* No order of p additions, each rounded to nearest, is further off than this; one more for the division. */
+static bool
+is_near_sum(const struct exact_case *c, uint64_t index, uint64_t bits)
+{
+	double sum = 0, magnitude = 0, allowed;
+
+	for (int r = 0; r < c->size; r++) {
+		const double value = decode(c->dtype, exact_input(c, r, index));
+
+		sum += value;
+		magnitude += fabs(value);
+	}
+	if (c->op == TUTTI_AVG) {
+		sum /= c->size;
+		magnitude /= c->size;
+	}
+	allowed = magnitude * (c->size + 1) * ldexp(1, -format_of(c->dtype).mantissa_bits);
+	return fabs(decode(c->dtype, bits) - sum) <= allowed;
+}
+
+bool
+exact_is_plausible(const struct exact_case *c, uint64_t index, uint64_t bits)
+{
+	bool nan = false;
+
+	for (int r = 0; r < c->size; r++)
+		nan = nan || exact_is_nan(c->dtype, exact_input(c, r, index));
+	if (nan)
+		return exact_is_nan(c->dtype, bits);
+	if (c->inputs == EXACT_ROUGH && (c->op == TUTTI_SUM || c->op == TUTTI_AVG))
+		return !exact_is_nan(c->dtype, bits) && is_near_sum(c, index, bits);
+	return true;
 }
 
 /* ---- reductions ------------------------------------------------------------------------------------------------- */
