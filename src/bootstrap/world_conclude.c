@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/process.h"
 
 static bool
 is_in_tree(const struct tt_creation *creation, const struct tt_link *link)
@@ -138,6 +139,10 @@ tt_creation_conclude(struct tt_creation *creation)
 		send_all(creation);
 		return hand_over(creation);
 	}
+	/* Whoever still wants to join this rank shall look for rank 0 instead. */
+	tt_fd_close(creation->node_listener);
+	tt_fd_close(creation->tcp_listener);
+	creation->node_listener = creation->tcp_listener = -1;
 	say_last_words(creation);
 	return tt_fail_with(&creation->join.error);
 }

@@ -311,7 +311,9 @@ tt_join_frame(
     struct tt_join *join, struct tt_join_peer *peer, enum tt_frame type, const void *bytes, size_t n, int64_t now_ns)
 {
 	join->now_ns = now_ns;
-	if (join->state >= TT_JOIN_DONE)
+	if (join->state == TT_JOIN_REFUSES && type == TT_FRAME_CARD)
+		tt_roll_refuse(join, peer, bytes, n);
+	if (join->state >= TT_JOIN_REFUSES)
 		return;
 	if (type == TT_FRAME_FAIL)
 		take_failure(join, peer, bytes, n);
@@ -327,7 +329,7 @@ void
 tt_join_settle(struct tt_join *join, struct tt_join_peer *peer, bool shares, int64_t now_ns)
 {
 	join->now_ns = now_ns;
-	if (join->state < TT_JOIN_DONE && peer->carded && !peer->settled)
+	if (join->state < TT_JOIN_REFUSES && peer->carded && !peer->settled)
 		tt_roll_settle(join, peer, shares);
 }
 
@@ -354,7 +356,7 @@ void
 tt_join_closed(struct tt_join *join, struct tt_join_peer *peer, int64_t now_ns)
 {
 	join->now_ns = now_ns;
-	if (join->state >= TT_JOIN_DONE)
+	if (join->state >= TT_JOIN_REFUSES)
 		return;
 	if (peer == join->held)
 		join->held = NULL;
@@ -370,6 +372,11 @@ tt_join_tick(struct tt_join *join, int64_t now_ns)
 	join->now_ns = now_ns;
 	if (join->state >= TT_JOIN_DONE)
 		return;
+	if (join->state == TT_JOIN_REFUSES) {
+		if (now_ns >= join->wake_ns)
+			join->state = TT_JOIN_FAILED;
+		return;
+	}
 	if (now_ns >= tt_join_alarm(join) && join->state != TT_JOIN_PAUSES)
 		tt_roll_time_out(join);
 	else if (join->state == TT_JOIN_PAUSES && now_ns >= join->deadline_ns)
@@ -384,7 +391,7 @@ tt_join_alarm(const struct tt_join *join)
 	/* Rank 0 knows who is missing: who has joined it gives it a moment longer to say so. */
 	const int64_t grace = 300 * TT_MS;
 
-	if (join->state == TT_JOIN_PAUSES && join->wake_ns < join->deadline_ns)
+	if (join->state == TT_JOIN_REFUSES || (join->state == TT_JOIN_PAUSES && join->wake_ns < join->deadline_ns))
 		return join->wake_ns;
 	if (join->state == TT_JOIN_JOINED && join->config.rank != 0 && join->deadline_ns < TT_FOREVER - grace)
 		return join->deadline_ns + grace;
@@ -396,7 +403,9 @@ tt_join_give_up(struct tt_join *join)
 {
 	const tutti_error error = *tt_last_error();
 
-	if (join->state < TT_JOIN_DONE)
+	if (join->state == TT_JOIN_REFUSES)
+		join->state = TT_JOIN_FAILED; /* cannot even tell */
+	else if (join->state < TT_JOIN_DONE)
 		tt_roll_fail(join, NULL, &error);
 }
 
@@ -421,6 +430,7 @@ tt_join_init(struct tt_join *join, const struct tt_join_config *config, const st
 	for (size_t i = 0; i < size; i++)
 		join->homes[i] = -1;
 	join->homes[config->rank] = config->rank;
+	join->most = config->size;
 	if (config->rank == 0) {
 		join->known = 1;
 		join->state = TT_JOIN_JOINED;

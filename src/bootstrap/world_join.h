@@ -18,13 +18,17 @@
  *	    | <------------- GO ----- | <----------------------- GO ----- |
  *
  * Before its WELCOME a rank that loses its connection starts again; afterwards a lost connection is a lost rank,
- * and a FAIL with the reason goes to everybody who has joined.
+ * and a FAIL with the reason goes to everybody who has joined. Whoever comes after that finds its way to rank 0, which
+ * stays for a while to tell it too.
  */
 #ifndef TT_BOOTSTRAP_WORLD_JOIN_H
 #define TT_BOOTSTRAP_WORLD_JOIN_H
 
+#include "base/clock.h"
 #include "bootstrap/rendezvous.h"
 #include "bootstrap/world_wire.h"
+
+#define TT_JOIN_LINGER (1000 * TT_MS) /* for those who come after a failure */
 
 /* The machine's part of a proven connection; the driver embeds it. */
 struct tt_join_peer {
@@ -82,6 +86,7 @@ enum tt_join_state {
 	TT_JOIN_PAUSES,
 	TT_JOIN_INTRODUCED, /* the card is sent */
 	TT_JOIN_JOINED,
+	TT_JOIN_REFUSES, /* rank 0: it has failed, and those who come late are told */
 	TT_JOIN_DONE,
 	TT_JOIN_FAILED
 };
@@ -105,11 +110,12 @@ struct tt_join {
 
 	int32_t *homes; /* [size]; -1 = not known (yet) */
 	struct tt_join_peer **via; /* [size]: the child that leads to the rank */
-	int known; /* root: cards seen */
+	int known; /* root: processes that have been heard of, itself included */
+	int most; /* root: how many there may be, by what the largest of the sizes says */
 	int table; /* entries of the table that are here */
 	bool has_words, said_ready;
 	uint64_t words_at;
-	tutti_error error; /* once failed */
+	tutti_error error; /* once failed; the first one counts */
 };
 
 tutti_status tt_join_init(

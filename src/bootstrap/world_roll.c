@@ -3,7 +3,7 @@
  * world_roll.c - the roll-call of a world: cards up, the table down, ready up, go down.
  *
  * Rank 0 alone decides: what the others know of other ranks is only which child leads to them. Everything on the
- * way to rank 0 passes through ranks that have joined, so a FAIL from rank 0 finds everyone who ever will.
+ * way to rank 0 passes through ranks that have joined, so a FAIL from rank 0 finds everyone who has come so far.
  */
 #include "bootstrap/world_roll.h"
 
@@ -177,6 +177,8 @@ check_card(struct tt_join *join, const struct tt_card *card)
 		    card->rank, card->size);
 	else
 		return true;
+	join->known++;
+	join->most = card->size > join->most ? card->size : join->most;
 	tt_roll_fail(join, NULL, &error);
 	return false;
 }

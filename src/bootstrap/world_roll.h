@@ -18,6 +18,8 @@ void tt_roll_ready(struct tt_join *join, struct tt_join_peer *peer);
 void tt_roll_go(struct tt_join *join);
 /* A failure that `from` told, or (NULL) that is in the calling thread's record. */
 void tt_roll_fail(struct tt_join *join, struct tt_join_peer *from, const tutti_error *error);
+/* After a failure of rank 0's: the card of one more process, which hears of it here or from its leader. */
+void tt_roll_refuse(struct tt_join *join, struct tt_join_peer *peer, const void *bytes, size_t n);
 void tt_roll_time_out(struct tt_join *join);
 void tt_roll_lost(struct tt_join *join, struct tt_join_peer *child);
 /* Takes a child out of the books. */

@@ -2,7 +2,9 @@
  *
  * world_verdict.c - how a creation fails: why, in a sentence for a person, and who is told.
  *
- * A failure is final and goes to everybody who has joined, except to where it came from.
+ * A failure is final and goes to everybody who has joined, except to where it came from. All but rank 0 then leave at
+ * once, so that whoever still looks for a leader ends up at rank 0, which has stayed: until all who can be expected
+ * have been told, for a limited time.
  */
 #include "bootstrap/world_roll.h"
 
@@ -16,6 +18,36 @@ static void
 say(struct tt_join *join, struct tt_join_peer *peer, enum tt_frame type, const void *bytes, size_t n)
 {
 	join->io.send(join->io.context, peer, type, bytes, n);
+}
+
+/* Rank 0 stays while there may be others that have not been told. */
+static void
+begin_to_refuse(struct tt_join *join)
+{
+	const int64_t until_ns = join->now_ns + TT_JOIN_LINGER;
+
+	/* Who has no place in the books yet is among the children all the same, and has been told. */
+	for (const struct tt_join_peer *child = join->children; child != NULL; child = child->next)
+		join->known += !child->welcomed;
+	join->wake_ns = until_ns < join->deadline_ns ? until_ns : join->deadline_ns;
+	if (join->known < join->most && join->now_ns < join->wake_ns)
+		join->state = TT_JOIN_REFUSES;
+}
+
+void
+tt_roll_refuse(struct tt_join *join, struct tt_join_peer *peer, const void *bytes, size_t n)
+{
+	unsigned char failure[TT_FRAME_MOST];
+	struct tt_card card;
+
+	if (tt_card_read(bytes, n, &card) && card.size > join->most)
+		join->most = card.size;
+	/* Cards that a leader passed on before it heard of the failure: it tells those whose they are. */
+	if (!peer->carded)
+		say(join, peer, TT_FRAME_FAIL, failure, tt_failure_write(&join->error, failure));
+	peer->carded = true;
+	if (++join->known >= join->most)
+		join->state = TT_JOIN_FAILED;
 }
 
 void
@@ -34,6 +66,8 @@ tt_roll_fail(struct tt_join *join, struct tt_join_peer *from, const tutti_error 
 			say(join, child, TT_FRAME_FAIL, bytes, n);
 	join->error = *error;
 	join->state = TT_JOIN_FAILED;
+	if (join->config.rank == 0)
+		begin_to_refuse(join);
 }
 
 /* " 2 3 5 ..." of the ranks for which `is` holds; returns how many there are. */

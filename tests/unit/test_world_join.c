@@ -50,6 +50,7 @@ struct node {
 	struct sim *sim;
 	struct tt_join join;
 	int host;
+	int number, size; /* what it says */
 	bool started, alive, listens, separate;
 	int64_t ended_ns;
 };
@@ -62,6 +63,7 @@ struct sim {
 	struct node nodes[MOST];
 	int leaders[MOST]; /* of hosts; -1 = the name is free */
 	struct tt_rendezvous rendezvous;
+	int64_t limit_ns;
 	struct event *events;
 	int nevents;
 	unsigned order;
@@ -127,7 +129,7 @@ make_end(struct sim *sim, int owner, int peer, bool local)
 	struct end *end = calloc(1, sizeof(*end));
 
 	end->owner = owner;
-	end->peer.rank = peer;
+	end->peer.rank = sim->nodes[peer].number;
 	end->peer.local = local;
 	end->open = true;
 	end->next = sim->ends;
@@ -137,12 +139,18 @@ make_end(struct sim *sim, int owner, int peer, bool local)
 
 /* ---- the driver ------------------------------------------------------------------------------------------- */
 
+/* Which of the simulated it is, whatever it says. */
+static int
+index_of(const struct node *node)
+{
+	return (int)(node - node->sim->nodes);
+}
+
 static void
 dial(void *context, enum tt_join_target target, const struct tt_address *address)
 {
 	struct node *node = context;
-	struct event *event =
-	    schedule(node->sim, DIALED, node->join.config.rank, node->sim->now_ns + latency(node->sim));
+	struct event *event = schedule(node->sim, DIALED, index_of(node), node->sim->now_ns + latency(node->sim));
 
 	event->target = target;
 	if (address != NULL)
@@ -156,7 +164,7 @@ lead(void *context)
 
 	if (node->sim->leaders[node->host] >= 0)
 		return TUTTI_IN_PROGRESS;
-	node->sim->leaders[node->host] = node->join.config.rank;
+	node->sim->leaders[node->host] = index_of(node);
 	return TUTTI_OK;
 }
 
@@ -165,7 +173,7 @@ unlead(void *context)
 {
 	struct node *node = context;
 
-	if (node->sim->leaders[node->host] == node->join.config.rank)
+	if (node->sim->leaders[node->host] == index_of(node))
 		node->sim->leaders[node->host] = -1;
 }
 
@@ -174,7 +182,7 @@ listen_for_leaders(void *context, struct tt_join_peer *peer, struct tt_address *
 {
 	struct node *node = context;
 
-	*address = (struct tt_address){.family = 4, .port = (uint16_t)(1000 + node->join.config.rank)};
+	*address = (struct tt_address){.family = 4, .port = (uint16_t)(1000 + index_of(node))};
 	node->listens = true;
 }
 
@@ -205,11 +213,10 @@ static void
 offer(void *context, struct tt_join_peer *peer)
 {
 	struct node *node = context;
-	struct event *event =
-	    schedule(node->sim, SETTLED, node->join.config.rank, node->sim->now_ns + latency(node->sim));
+	struct event *event = schedule(node->sim, SETTLED, index_of(node), node->sim->now_ns + latency(node->sim));
 
 	event->end = (struct end *)peer;
-	event->shares = !node->sim->nodes[peer->rank].separate;
+	event->shares = !node->sim->nodes[event->end->other->owner].separate;
 }
 
 static tutti_status
@@ -276,16 +283,16 @@ start(struct sim *sim, int rank)
 {
 	struct node *node = &sim->nodes[rank];
 	const struct tt_join_io io = {node, dial, lead, unlead, listen_for_leaders, send_frame, drop, offer, words};
-	const struct tt_join_config config = {.rank = rank,
-	    .size = sim->n,
+	const struct tt_join_config config = {.rank = node->number,
+	    .size = node->size,
 	    .fanout = sim->fanout,
 	    .shares = !node->separate,
 	    .rendezvous = &sim->rendezvous,
-	    .deadline_ns = sim->now_ns + LIMIT,
+	    .deadline_ns = sim->now_ns + sim->limit_ns,
 	    .seed = draw(sim, 1u << 30)};
 
 	node->started = node->alive = true;
-	node->join.config.rank = rank;
+	node->join.config.rank = node->number;
 	cr_assert(tt_join_init(&node->join, &config, &io, sim->now_ns) == TUTTI_OK);
 }
 
@@ -399,6 +406,7 @@ sim_init(struct sim *sim, uint64_t seed, int n, int hosts)
 	sim->n = n;
 	sim->fanout = 2 + (int)(seed % 3);
 	sim->random = seed * 2 + 1;
+	sim->limit_ns = LIMIT;
 	sim->now_ns = 1000 * TT_MS;
 	sim->events = calloc(MOST_EVENTS, sizeof(*sim->events));
 	sim->rendezvous.naddresses = 1;
@@ -407,6 +415,8 @@ sim_init(struct sim *sim, uint64_t seed, int n, int hosts)
 		sim->leaders[i] = -1;
 	for (int rank = 0; rank < n; rank++) {
 		sim->nodes[rank].sim = sim;
+		sim->nodes[rank].number = rank;
+		sim->nodes[rank].size = n;
 		sim->nodes[rank].host = (int)draw(sim, (unsigned)hosts);
 		sim->nodes[rank].separate = draw(sim, 6) == 0;
 		schedule(sim, STARTED, rank, sim->now_ns + draw(sim, 1500) * TT_MS);
@@ -539,6 +549,132 @@ Test(world_join, who_never_comes_is_named_to_all_who_did)
 			cr_assert(eq(int, error->nranks, 1));
 			cr_assert(names(error, missing), "seed %u rank %d: %s", seed, rank, error->message);
 		}
+		sim_fini(&sim);
+	}
+}
+
+/* ---- ranks that do not fit together ----------------------------------------------------------------------- */
+
+/* They come one after another, within a time that is shorter than rank 0's patience with latecomers. */
+static void
+come_within(struct sim *sim, int64_t span_ns)
+{
+	for (int i = 0; i < sim->nevents; i++)
+		sim->events[i].when_ns = sim->now_ns + draw(sim, (unsigned)(span_ns / TT_MS)) * TT_MS;
+}
+
+/* One of them says what is wrong: another's number, or another size (in turns). Which? */
+static int
+make_misfit(struct sim *sim, unsigned seed)
+{
+	const int misfit = 1 + (int)draw(sim, (unsigned)sim->n - 1);
+
+	if (seed % 2 == 0)
+		sim->nodes[misfit].number = 1 + misfit % (sim->n - 1);
+	else
+		sim->nodes[misfit].size += (int)draw(sim, 2) == 0 ? 1 : 5;
+	return misfit;
+}
+
+static int64_t
+last_end(const struct sim *sim)
+{
+	int64_t last_ns = 0;
+
+	for (int rank = 1; rank < sim->n; rank++)
+		if (sim->nodes[rank].started && sim->nodes[rank].ended_ns > last_ns)
+			last_ns = sim->nodes[rank].ended_ns;
+	return last_ns;
+}
+
+Test(world_join, a_mismatch_is_told_to_those_who_come_after_it)
+{
+	for (unsigned seed = 1; seed <= 400; seed++) {
+		struct sim sim;
+		int late = 0;
+
+		sim_init(&sim, seed, 3 + (int)(seed % (MOST - 3)), 1 + (int)(seed / 5 % 6));
+		come_within(&sim, 300 * TT_MS);
+		make_misfit(&sim, seed);
+		run(&sim);
+		for (int rank = 0; rank < sim.n; rank++) {
+			const tutti_error *error = &sim.nodes[rank].join.error;
+
+			cr_assert(eq(int, error->status, TUTTI_ERR_MISMATCH), "seed %u rank %d of %d: %s", seed, rank,
+			    sim.n, error->message);
+			cr_assert(eq(str, (char *)error->message, sim.nodes[0].join.error.message));
+			late += sim.nodes[rank].join.state == TT_JOIN_FAILED;
+		}
+		cr_assert(eq(int, late, sim.n));
+		sim_fini(&sim);
+	}
+}
+
+Test(world_join, rank_0_leaves_when_the_last_one_has_been_told)
+{
+	for (unsigned seed = 2; seed <= 200; seed += 2) {
+		struct sim sim;
+
+		sim_init(&sim, seed, 3 + (int)(seed % (MOST - 3)), 1);
+		come_within(&sim, 300 * TT_MS);
+		make_misfit(&sim, seed);
+		run(&sim);
+		cr_assert(eq(int, sim.nodes[0].join.error.status, TUTTI_ERR_MISMATCH));
+		cr_assert(le(long, sim.nodes[0].ended_ns, last_end(&sim)), "seed %u", seed);
+		sim_fini(&sim);
+	}
+}
+
+/* Not for ever: `absent` never comes. */
+static void
+expect_patience(struct sim *sim, unsigned seed, int64_t most_ns)
+{
+	int64_t first_ns = INT64_MAX;
+
+	cr_assert(eq(int, sim->nodes[0].join.state, TT_JOIN_FAILED));
+	for (int rank = 1; rank < sim->n; rank++)
+		if (sim->nodes[rank].started && sim->nodes[rank].ended_ns < first_ns)
+			first_ns = sim->nodes[rank].ended_ns;
+	cr_assert(le(long, sim->nodes[0].ended_ns, first_ns + most_ns), "seed %u", seed);
+}
+
+Test(world_join, rank_0_does_not_wait_for_ever_for_those_who_never_come)
+{
+	for (unsigned seed = 1; seed <= 100; seed++) {
+		struct sim sim;
+		int misfit, absent;
+
+		sim_init(&sim, seed, 8, 1 + (int)(seed % 4));
+		come_within(&sim, 300 * TT_MS);
+		misfit = make_misfit(&sim, seed);
+		/* Neither the misfit nor the one whose number it has. */
+		for (absent = 1; absent == misfit || absent == sim.nodes[misfit].number; absent++)
+			;
+		for (int i = 0; i < sim.nevents; i++)
+			if (sim.events[i].rank == absent)
+				sim.events[i--] = sim.events[--sim.nevents];
+		run(&sim);
+		expect_patience(&sim, seed, TT_JOIN_LINGER);
+		for (int rank = 0; rank < sim.n; rank++)
+			cr_assert(rank == absent || sim.nodes[rank].join.error.status == TUTTI_ERR_MISMATCH,
+			    "seed %u rank %d: %s", seed, rank, sim.nodes[rank].join.error.message);
+		sim_fini(&sim);
+	}
+}
+
+Test(world_join, rank_0_tells_nobody_after_its_own_deadline)
+{
+	for (unsigned seed = 1; seed <= 100; seed++) {
+		struct sim sim;
+		int64_t start_ns;
+
+		sim_init(&sim, seed, 8, 1);
+		sim.limit_ns = 500 * TT_MS;
+		come_within(&sim, 300 * TT_MS);
+		make_misfit(&sim, seed);
+		run(&sim);
+		start_ns = sim.nodes[0].join.start_ns;
+		cr_assert(le(long, sim.nodes[0].ended_ns, start_ns + sim.limit_ns), "seed %u", seed);
 		sim_fini(&sim);
 	}
 }

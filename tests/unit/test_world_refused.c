@@ -93,16 +93,16 @@ Test(world_refused, rank_0_that_never_comes_is_named)
 
 Test(world_refused, two_ranks_with_one_number_are_an_error_on_all)
 {
-	for (int variant = 0; variant < 3; variant++) {
+	for (int variant = 0; variant < 6; variant++) {
 		struct plan plan;
 
 		plan_init(&plan, 4);
 		plan.number[3] = 1;
-		/* Who comes after the failure finds nobody; here all are there. */
-		plan.delay_ms[3] = 300;
-		if (variant == 1)
+		/* The odd one comes last, or rank 2 comes when rank 0 knows already. */
+		plan.delay_ms[variant < 3 ? 3 : 2] = 300;
+		if (variant % 3 == 1)
 			plan.host[2] = plan.host[3] = 1;
-		if (variant == 2)
+		if (variant % 3 == 2)
 			plan.host[1] = plan.host[2] = plan.host[3] = 1;
 		run(&plan, true);
 		for (int i = 0; i < plan.n; i++) {
@@ -114,15 +114,16 @@ Test(world_refused, two_ranks_with_one_number_are_an_error_on_all)
 	}
 }
 
-Test(world_refused, different_sizes_are_an_error_on_all_that_came)
+Test(world_refused, different_sizes_are_an_error_on_all)
 {
-	for (int variant = 0; variant < 2; variant++) {
+	for (int variant = 0; variant < 4; variant++) {
 		struct plan plan;
 
 		plan_init(&plan, 4);
 		plan.size[3] = 7;
-		plan.delay_ms[3] = 200;
-		if (variant == 1)
+		for (int i = 1; i < 4; i++)
+			plan.delay_ms[i] = variant < 2 ? 60 * i : 60 * (4 - i);
+		if (variant % 2 == 1)
 			plan.host[2] = plan.host[3] = 1;
 		run(&plan, false);
 		for (int i = 0; i < plan.n; i++) {
@@ -133,6 +134,21 @@ Test(world_refused, different_sizes_are_an_error_on_all_that_came)
 		}
 		plan_fini(&plan);
 	}
+}
+
+/* Rank 0 says least: it cannot know by its own size when all have been told. */
+Test(world_refused, ranks_that_rank_0_does_not_know_of_are_told_too)
+{
+	struct plan plan;
+
+	plan_init(&plan, 4);
+	plan.size[0] = 2;
+	plan.delay_ms[3] = 300;
+	run(&plan, true);
+	for (int i = 0; i < plan.n; i++)
+		cr_assert(eq(int, plan.reports[i].status, TUTTI_ERR_MISMATCH), "rank %d: %s", i,
+		    plan.reports[i].error.message);
+	plan_fini(&plan);
 }
 
 Test(world_refused, a_wrong_key_is_refused_and_the_others_learn_who_is_missing)
