@@ -98,6 +98,7 @@ struct tutti_comm {
 	struct tutti_request *free_requests, *all_requests;
 	uint64_t issued;
 	uint32_t turns; /* of driving, counted for what is done now and then */
+	tt_atomic_u32 aborting; /* this rank has called tutti_comm_abort */
 	bool told; /* the failure has been told to the program: from now on ERR_STATE */
 	bool reported; /* this rank has reported the trouble it is in */
 	uint64_t stall_sequence; /* the operation last seen not advancing, ... */

@@ -175,6 +175,7 @@ tutti_comm_abort(tutti_comm *comm)
 	TT_TRY(tt_check_comm(comm, "tutti_comm_abort"));
 	snprintf(text, sizeof(text), "rank %d called tutti_comm_abort", comm->rank);
 	tt_failure_report(comm->failure, TT_REPORT_ABORT, comm->rank, 0, text, now_ns);
+	tt_store_relaxed(&comm->aborting, 1);
 	if (comm->world == NULL) /* nobody to tell: it counts at once */
 		tt_failure_alarm(comm->failure, now_ns + 1000 * TT_MS);
 	return TUTTI_OK;

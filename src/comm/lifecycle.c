@@ -10,9 +10,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+
+#define ABORT_NS (1000 * TT_MS) /* as long as an abort may take anywhere */
 
 tutti_status
 tt_request_get(tutti_comm *comm, tutti_request **request)
@@ -124,11 +128,24 @@ tt_comm_finish(tutti_comm *comm, tutti_request *request)
 	return status;
 }
 
+/* After an abort of this rank's own the verdict is on its way: what is called next must not slip in before it. */
+static void
+await_verdict(const tutti_comm *comm)
+{
+	const int64_t until_ns = tt_now_ns() + ABORT_NS;
+	const struct timespec moment = {.tv_nsec = 100000};
+
+	while (!tt_failure_raised(comm->failure) && tt_now_ns() < until_ns)
+		nanosleep(&moment, NULL);
+}
+
 tutti_status
 tt_comm_usable(tutti_comm *comm)
 {
 	tutti_error cause;
 
+	if (TT_UNLIKELY(tt_load_relaxed(&comm->aborting) != 0))
+		await_verdict(comm);
 	if (TT_LIKELY(!tt_failure_raised(comm->failure)))
 		return TUTTI_OK;
 	tt_comm_end_all(comm);
