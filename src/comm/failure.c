@@ -16,7 +16,7 @@
 
 /* How long others wait for the judge; how long for news that a dead judge may have left; how long the judge lets its
  * verdict travel before it adopts it. */
-#define JUDGE_NS (800 * TT_MS)
+#define JUDGE_NS (1500 * TT_MS)
 #define LAST_NEWS_NS (20 * TT_MS)
 #define ADOPT_NS (TT_MS / 2)
 

@@ -15,7 +15,7 @@
 
 /* How long the judge collects answers, and how often it asks again; how long a link's death may be the echo of something
  * else. */
-#define INQUEST_NS (300 * TT_MS)
+#define INQUEST_NS (700 * TT_MS)
 #define ASK_AGAIN_NS (60 * TT_MS)
 #define LINK_NS (150 * TT_MS)
 #define DRIVEN_NS (200 * TT_MS) /* who drove its operations so recently only waits */

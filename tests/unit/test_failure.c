@@ -251,7 +251,7 @@ Test(failure, a_timeout_names_those_who_have_not_called, .timeout = 10)
 	calls(&town, 0, 1, 10);
 	calls(&town, 2, 1, 10);
 	report(&town, 2, TT_REPORT_TIMEOUT, -1, 1);
-	town_live(&town, 400 * TT_MS);
+	town_live(&town, 1000 * TT_MS);
 	expect_all(&town, TUTTI_ERR_TIMEOUT, 1, 2);
 	town_close(&town);
 }
@@ -265,7 +265,7 @@ Test(failure, a_timeout_names_the_stopped_process, .timeout = 10)
 		calls(&town, r, 1, 10);
 	town.place[2].deaf = true;
 	report(&town, 1, TT_REPORT_TIMEOUT, -1, 1);
-	town_live(&town, 500 * TT_MS);
+	town_live(&town, 1000 * TT_MS);
 	expect_all(&town, TUTTI_ERR_TIMEOUT, 2, 1);
 	town_close(&town);
 }
@@ -281,7 +281,7 @@ Test(failure, a_timeout_names_who_does_not_advance_its_part, .timeout = 10)
 	tt_failure_driven(town.place[0].failure, town.now_ns);
 	tt_failure_driven(town.place[1].failure, town.now_ns);
 	report(&town, 1, TT_REPORT_TIMEOUT, -1, 1);
-	town_live(&town, 400 * TT_MS);
+	town_live(&town, 1000 * TT_MS);
 	expect_all(&town, TUTTI_ERR_TIMEOUT, 2, 1);
 	town_close(&town);
 }
@@ -307,7 +307,7 @@ Test(failure, a_stall_finds_a_mismatch_in_which_no_messages_meet, .timeout = 10)
 	calls(&town, 0, 1, 10);
 	calls(&town, 1, 1, 11);
 	report(&town, 1, TT_REPORT_STALL, -1, 1);
-	town_live(&town, 400 * TT_MS);
+	town_live(&town, 1000 * TT_MS);
 	expect_all(&town, TUTTI_ERR_MISMATCH, 1, 1);
 	town_close(&town);
 }
@@ -319,7 +319,7 @@ Test(failure, a_dead_link_may_be_the_echo_of_an_abort, .timeout = 10)
 	town_open(&town, 4, 11);
 	report(&town, 1, TT_REPORT_LINK, 2, 0);
 	report(&town, 2, TT_REPORT_ABORT, 2, 0);
-	town_live(&town, 400 * TT_MS);
+	town_live(&town, 1000 * TT_MS);
 	expect_all(&town, TUTTI_ERR_ABORTED, 2, 1);
 	town_close(&town);
 }
@@ -342,7 +342,7 @@ Test(failure, a_dead_link_between_living_ranks_accuses_the_other_end, .timeout =
 
 	town_open(&town, 4, 16);
 	report(&town, 2, TT_REPORT_LINK, 3, 0);
-	town_live(&town, 400 * TT_MS);
+	town_live(&town, 1000 * TT_MS);
 	expect_all(&town, TUTTI_ERR_PEER, 3, 1);
 	town_close(&town);
 }
@@ -354,7 +354,7 @@ Test(failure, without_an_answer_a_rank_judges_by_itself, .timeout = 10)
 	town_open(&town, 3, 12);
 	town.place[0].deaf = true;
 	report(&town, 2, TT_REPORT_LINK, 1, 0);
-	town_live(&town, 1000 * TT_MS);
+	town_live(&town, 2000 * TT_MS);
 	expect_all(&town, TUTTI_ERR_PEER, 1, 1);
 	town_close(&town);
 }
@@ -423,7 +423,7 @@ Test(failure, one_verdict_whatever_is_reported_at_once, .timeout = 30)
 		for (int r = 0; r < n; r++)
 			if (town.place[r].alive)
 				report(&town, r, TT_REPORT_ABORT, r, 0);
-		town_live(&town, 1500 * TT_MS);
+		town_live(&town, 2500 * TT_MS);
 		tt_failure_cause(town.place[0].failure, &first);
 		cr_expect(ne(int, first.status, TUTTI_OK));
 		for (int r = 0; r < n; r++) {
