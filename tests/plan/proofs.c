@@ -112,8 +112,7 @@ check_job(const struct tt_algorithm *a, const struct job *job)
 			check(a, job,
 			    &(struct tt_check_options){.count = counts[i], .slices = 1, .window = 1, .rounds = 1});
 	check(a, job,
-	    &(struct tt_check_options){
-		.count = 5, .slices = thorough ? 3 : 2, .window = 2, .rounds = 2, .slots = 1});
+	    &(struct tt_check_options){.count = 5, .slices = thorough ? 3 : 2, .window = 2, .rounds = 2, .slots = 1});
 	if (a->flags & TT_ALG_UNEVEN)
 		check_uneven(a, job);
 }
@@ -139,7 +138,26 @@ check_modes(const struct tt_algorithm *a, int nranks, int root, int *node_of, in
 	}
 }
 
-/* Every N × g = P, ranks placed in blocks and dealt out in turn, and one uneven placement. */
+/* A divisor of nranks by chance, for the large ones. */
+static int
+some_divisor(int nranks, uint64_t *state)
+{
+	int n = 1 + random_below(state, nranks);
+
+	while (nranks % n)
+		n--;
+	return n;
+}
+
+static void
+check_split(const struct tt_algorithm *a, int nranks, int root, int *node_of, int n, bool dealt)
+{
+	for (int r = 0; r < nranks; r++)
+		node_of[r] = dealt ? r % n : r / (nranks / n);
+	check_modes(a, nranks, root, node_of, n);
+}
+
+/* Every N × g = P, ranks placed in blocks and dealt out in turn, and one uneven placement; of many ranks, one. */
 static void
 check_nodes(const struct tt_algorithm *a, int nranks, int root, uint64_t seed)
 {
@@ -148,22 +166,20 @@ check_nodes(const struct tt_algorithm *a, int nranks, int root, uint64_t seed)
 
 	if (!node_of)
 		exit(2);
-	for (int n = 1; n <= nranks; n++) {
-		const int g = nranks / n;
-
-		if (n * g != nranks)
+	if (seed)
+		check_split(a, nranks, root, node_of, a->flags & TT_ALG_ONE_NODE ? 1 : some_divisor(nranks, &state),
+		    random_below(&state, 2));
+	for (int n = 1; n <= nranks && !seed; n++) {
+		if (nranks % n)
 			continue;
-		for (int r = 0; r < nranks; r++)
-			node_of[r] = r / g;
-		check_modes(a, nranks, root, node_of, n);
-		for (int r = 0; r < nranks; r++)
-			node_of[r] = r % n;
-		if (n > 1 && g > 1)
-			check_modes(a, nranks, root, node_of, n);
+		check_split(a, nranks, root, node_of, n, false);
+		if (n > 1 && n < nranks)
+			check_split(a, nranks, root, node_of, n, true);
 	}
 	for (int r = 0; r < nranks; r++)
 		node_of[r] = random_below(&state, 1 + nranks / 2);
-	check_modes(a, nranks, root, node_of, job_number_nodes(node_of, nranks));
+	if (!seed)
+		check_modes(a, nranks, root, node_of, job_number_nodes(node_of, nranks));
 	free(node_of);
 }
 

@@ -158,3 +158,48 @@ Test(select, the_report_is_as_long_as_it_says)
 		free(text);
 	}
 }
+
+static const char *
+chosen(int nranks, int nnodes, enum tt_collective collective, uint64_t bytes)
+{
+	const struct tt_select_facts f = facts(nranks, nnodes);
+	const struct tt_select_call k = call(collective, bytes);
+	struct tt_choice choice;
+
+	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
+	return choice.algorithm->name;
+}
+
+Test(select, ranks_of_one_node_meet_in_shared_memory)
+{
+	for (int c = 0; c < TT_COLLECTIVES; c++)
+		for (int n = 2; n <= 64; n *= 2)
+			for (uint64_t bytes = 8; bytes <= (uint64_t)1 << 26; bytes *= 8) {
+				const char *name = chosen(n, 1, (enum tt_collective)c, bytes);
+
+				cr_expect(strcmp(name, "node") == 0, "%s of %llu bytes on %d ranks of one node: %s",
+				    tt_collective_name((enum tt_collective)c), (unsigned long long)bytes, n, name);
+			}
+}
+
+Test(select, nodes_of_many_ranks_are_crossed_once)
+{
+	const enum tt_collective each[] = {
+	    TT_ALL_REDUCE, TT_REDUCE_SCATTER, TT_ALL_GATHER, TT_GATHER, TT_SCATTER, TT_BARRIER};
+
+	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++)
+		for (uint64_t bytes = 1 << 20; bytes <= 1 << 26; bytes *= 8) {
+			const char *name = chosen(32, 4, each[i], bytes);
+
+			cr_expect(strcmp(name, "hierarchical") == 0, "%s of %llu bytes on 4 nodes of 8: %s",
+			    tt_collective_name(each[i]), (unsigned long long)bytes, name);
+		}
+}
+
+Test(select, what_is_hopeless_between_nodes_is_not_chosen)
+{
+	const char *many = chosen(48, 48, TT_ALL_GATHER, 64), *large = chosen(48, 48, TT_REDUCE, 1 << 26);
+
+	cr_expect(strcmp(many, "ring") != 0 && strcmp(many, "direct") != 0, "small all_gather: %s", many);
+	cr_expect(strcmp(large, "direct") != 0 && strcmp(large, "binomial") != 0, "large reduce: %s", large);
+}
