@@ -86,8 +86,11 @@ struct tt_world_handler {
 	/* The time set by tt_world_set_alarm has come. */
 	void (*alarm)(void *context, int64_t now_ns);
 };
-/* Starts the background thread. */
-tutti_status tt_world_start(struct tt_world *world, const struct tt_world_handler *handler);
+/* Everything about the background thread that can fail: it is there, holds this rank's death word, and sleeps. Ranks
+ * can still exchange, whether all of them are prepared, for example. */
+tutti_status tt_world_prepare(struct tt_world *world);
+/* The background thread, which has been prepared, begins to serve: there are no exchanges any more. */
+void tt_world_start(struct tt_world *world, const struct tt_world_handler *handler);
 
 enum { TT_TO_ALL = -1 }; /* every rank but the sender */
 /* (any) Queues a message to a rank or to all and wakes the thread; never blocks. Routed along the tree; if the way

@@ -411,7 +411,7 @@ tt_world_exchange(struct tt_world *world, const void *mine, size_t bytes, void *
 	if (bytes < 1 || bytes > MOST_BYTES)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "an exchange of %zu bytes per rank: 1 to %d are possible",
 		    bytes, MOST_BYTES);
-	if (world->broken || world->thread != NULL)
+	if (world->broken || tt_world_is_started(world))
 		return tt_fail(TUTTI_ERR_STATE, -1, "an exchange after %s",
 		    world->broken ? "one that failed" : "the start of the background thread");
 	status = prepare(&exchange, mine);

@@ -47,6 +47,8 @@ tt_world_go_on(const struct tt_world *world)
 tutti_status tt_world_gather(struct tt_world *world, const struct tt_world_config *config);
 /* world.c: nodes and places out of each rank's home. */
 tutti_status tt_world_place(struct tt_world *world, const int32_t *homes);
+/* world_thread.c: does the thread serve the links? */
+bool tt_world_is_started(const struct tt_world *world);
 /* world_thread.c: stops the thread, if there is one, and says goodbye on the links. */
 void tt_world_stop(struct tt_world *world);
 

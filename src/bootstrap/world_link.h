@@ -39,7 +39,7 @@ struct tt_link {
 
 	size_t sent_down; /* of the present exchange's result */
 	int owed; /* contributions to it that are still to come from here */
-	uint32_t listening; /* what epoll(7) was asked for; 0 = nothing yet */
+	uint32_t listening; /* what epoll(7) was asked for */
 	unsigned char *out; /* bytes out_at .. out_end are to be sent */
 	size_t out_at, out_end, out_room;
 	int descriptor_out; /* to be sent when out_at gets to descriptor_at; -1 = none */

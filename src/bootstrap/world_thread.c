@@ -9,9 +9,13 @@
  * The rule: links belong to this thread alone. Other threads put what they want sent into the outbox and ring the
  * bell; handlers are called without any lock. It sleeps in epoll_wait(2) unless something happens, and it never
  * waits for a peer: a queue that a peer does not take ends the connection.
+ *
+ * It is made before the ranks agree for the last time, so that none of them fails after that, and sleeps until it is
+ * started: until then the links belong to the exchanges.
  */
 #include "bootstrap/world_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -34,13 +38,15 @@
 #define MOST_FRAMES 64 /* of one link before the next one has its turn */
 #define MOST_SLEEP_MS 60000
 
+enum phase { COMES_UP, PREPARED, SERVES, ENDS };
+
 struct tt_world_thread {
 	struct tt_world *world;
 	struct tt_world_handler handler;
 	pthread_t id;
 	int epoll, bell;
 	tt_atomic_u64 alarm_ns;
-	tt_atomic_u32 stop, started;
+	tt_atomic_u32 phase;
 	bool is_behind; /* much is queued for somebody */
 
 	struct tt_outbox outbox;
@@ -204,7 +210,7 @@ write_link(struct tt_world_thread *thread, struct tt_link *link)
 	}
 	if (event.events == link->listening)
 		return;
-	if (epoll_ctl(thread->epoll, link->listening == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, link->fd, &event) == 0)
+	if (epoll_ctl(thread->epoll, EPOLL_CTL_MOD, link->fd, &event) == 0)
 		link->listening = event.events;
 	else
 		end_link(thread, link, "it cannot be listened to any longer");
@@ -231,6 +237,12 @@ send_own(void *context, int to, const void *bytes, size_t n)
 	route(thread, NULL, to, thread->world->rank, bytes, n);
 }
 
+bool
+tt_world_is_started(const struct tt_world *world)
+{
+	return world->thread != NULL && tt_load_relaxed(&world->thread->phase) == SERVES;
+}
+
 tutti_status
 tt_world_send(struct tt_world *world, int to, const void *bytes, size_t n)
 {
@@ -241,7 +253,7 @@ tt_world_send(struct tt_world *world, int to, const void *bytes, size_t n)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1,
 		    "a message of %zu bytes to rank %d: at most %d bytes, to one of %d ranks", n, to,
 		    TT_WORLD_MESSAGE, world->size);
-	if (thread == NULL)
+	if (!tt_world_is_started(world))
 		return tt_fail(TUTTI_ERR_STATE, -1, "a message before the background thread was started");
 	status = tt_outbox_put(&thread->outbox, to, bytes, n);
 	ring(thread);
@@ -254,7 +266,7 @@ tt_world_set_alarm(struct tt_world *world, int64_t when_ns)
 	struct tt_world_thread *thread = world->thread;
 	uint64_t set;
 
-	if (thread == NULL)
+	if (!tt_world_is_started(world))
 		return;
 	set = tt_load_acquire(&thread->alarm_ns);
 	while (when_ns == INT64_MAX || (int64_t)set > when_ns)
@@ -313,6 +325,22 @@ own_word(const struct tt_world *world)
 	return world->words != NULL ? &world->words[world->local_rank] : NULL;
 }
 
+/* Pairs with the acquires in thread_main and launch: who sees the phase sees what was done before. */
+static void
+enter(struct tt_world_thread *thread, enum phase phase)
+{
+	tt_store_release(&thread->phase, phase);
+	tt_futex_wake(&thread->phase, 1);
+}
+
+/* While that is the phase. Pairs with the release in enter. */
+static void
+sleep_through(struct tt_world_thread *thread, enum phase phase)
+{
+	while (tt_load_acquire(&thread->phase) == phase)
+		tt_futex_wait(&thread->phase, phase, TT_FOREVER);
+}
+
 static void *
 thread_main(void *context)
 {
@@ -322,11 +350,9 @@ thread_main(void *context)
 	pthread_setname_np(pthread_self(), "tutti");
 	if (word != NULL)
 		tt_death_hold(word);
-	/* Pairs with the acquire in launch. */
-	tt_store_release(&thread->started, 1);
-	tt_futex_wake(&thread->started, 1);
-	/* Pairs with the release in tt_world_stop. */
-	while (tt_load_acquire(&thread->stop) == 0) {
+	enter(thread, PREPARED);
+	sleep_through(thread, PREPARED);
+	while (tt_load_acquire(&thread->phase) == SERVES) { /* pairs with the release in enter */
 		/* While a queue is long, what this rank wants sent waits in the outbox, and is refused when that is full. */
 		if (!thread->is_behind)
 			tt_outbox_empty(&thread->outbox, send_own, thread);
@@ -366,6 +392,12 @@ prepare(struct tt_world_thread *thread)
 	tt_fd_guard(thread->bell);
 	if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, thread->bell, &event) != 0)
 		return tt_fail_errno("cannot listen to an event descriptor");
+	for (struct tt_link *link = first_link(thread->world); link != NULL; link = next_link(thread->world, link)) {
+		event.data.ptr = link;
+		if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, link->fd, &event) != 0)
+			return tt_fail_errno("cannot listen to a connection");
+		link->listening = event.events;
+	}
 	return TUTTI_OK;
 }
 
@@ -383,25 +415,23 @@ launch(struct tt_world_thread *thread)
 	errno = result;
 	if (result != 0)
 		return tt_fail_errno("cannot start the background thread");
-	/* Pairs with the release in thread_main: from here on the death word is held. */
-	while (tt_load_acquire(&thread->started) == 0)
-		tt_futex_wait(&thread->started, 0, TT_FOREVER);
+	/* From here on the death word is held. */
+	sleep_through(thread, COMES_UP);
 	return TUTTI_OK;
 }
 
 tutti_status
-tt_world_start(struct tt_world *world, const struct tt_world_handler *handler)
+tt_world_prepare(struct tt_world *world)
 {
 	struct tt_world_thread *thread;
 	tutti_status status;
 	void *memory;
 
 	if (world->thread != NULL)
-		return tt_fail(TUTTI_ERR_STATE, -1, "the background thread was started before");
+		return tt_fail(TUTTI_ERR_STATE, -1, "the background thread has been prepared before");
 	TT_TRY(tt_alloc(1, sizeof(*thread), "the background thread", &memory));
 	thread = memory;
 	thread->world = world;
-	thread->handler = *handler;
 	thread->epoll = thread->bell = -1;
 	tt_store_relaxed(&thread->alarm_ns, (uint64_t)INT64_MAX);
 	tt_outbox_init(&thread->outbox);
@@ -417,6 +447,14 @@ tt_world_start(struct tt_world *world, const struct tt_world_handler *handler)
 }
 
 void
+tt_world_start(struct tt_world *world, const struct tt_world_handler *handler)
+{
+	assert(world->thread != NULL && !tt_world_is_started(world));
+	world->thread->handler = *handler;
+	enter(world->thread, SERVES);
+}
+
+void
 tt_world_stop(struct tt_world *world)
 {
 	struct tt_world_thread *thread = world->thread;
@@ -427,8 +465,7 @@ tt_world_stop(struct tt_world *world)
 	if (word != NULL)
 		tt_death_leave(word);
 	if (thread != NULL) {
-		/* Pairs with the acquire in thread_main. */
-		tt_store_release(&thread->stop, 1);
+		enter(thread, ENDS);
 		ring(thread);
 		pthread_join(thread->id, NULL);
 		destroy(thread);

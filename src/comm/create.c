@@ -312,14 +312,37 @@ open_transports(tutti_comm *comm, uint32_t set, const uint64_t *offset_of, struc
 	return TUTTI_OK;
 }
 
+/* The last that can fail, and the last round: when everybody knows that everybody can, nothing is left to go wrong.
+ * `mine` is used again. */
 static tutti_status
-join_up(tutti_comm *comm, uint32_t set, int64_t deadline_ns)
+finish_up(tutti_comm *comm, struct address_card *mine, const struct address_card *cards, const int *port_of,
+    int64_t deadline_ns)
+{
+	tutti_status status = connect_all(comm, cards, port_of);
+	void *all;
+
+	if (status == TUTTI_OK)
+		status = tt_world_prepare(comm->world);
+	if (status == TUTTI_OK && comm->settings.progress_thread)
+		status = tt_comm_progress_start(comm);
+	/* Whoever has come that far does not look at the parent any more: a rank that is through may already do to it
+	 * what it wants. */
+	comm->parent = NULL;
+	note_failure(status, &mine->status, mine->message, sizeof(mine->message));
+	TT_TRY(agree(comm, mine, offsetof(struct address_card, address), offsetof(struct address_card, message),
+	    deadline_ns, &all));
+	tt_free(all);
+	return TUTTI_OK;
+}
+
+/* `status`: how this rank's own parts came out; a failure is told to all. */
+static tutti_status
+join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns)
 {
 	int port_of[TT_PORTS_TRANSPORTS] = {0};
-	struct address_card *mine, *cards;
+	struct address_card *mine;
 	uint64_t *offsets;
 	void *memory, *all;
-	tutti_status status = TUTTI_OK;
 	const tutti_environment env = environment(comm);
 
 	/* The pieces first: a card each with the offset. */
@@ -353,17 +376,8 @@ join_up(tutti_comm *comm, uint32_t set, int64_t deadline_ns)
 		status = agree(comm, mine, sizeof(*mine), offsetof(struct address_card, message), deadline_ns, &all);
 	}
 	if (status == TUTTI_OK) {
-		cards = all;
-		status = connect_all(comm, cards, port_of);
-		/* One more round: nobody starts before everybody can. Whoever has come that far does not look at the
-		 * parent any more: a rank that is through may already do to it what it wants. */
-		comm->parent = NULL;
-		note_failure(status, &mine->status, mine->message, sizeof(mine->message));
+		status = finish_up(comm, mine, all, port_of, deadline_ns);
 		tt_free(all);
-		status = agree(comm, mine, offsetof(struct address_card, address),
-		    offsetof(struct address_card, message), deadline_ns, &all);
-		if (status == TUTTI_OK)
-			tt_free(all);
 	}
 	tt_free(memory);
 	return status;
@@ -447,47 +461,67 @@ way_wake(void *context)
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
 
+/* Finds the others. Takes the meeting over, also when it fails. */
+static tutti_status
+meet(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meeting *meeting, bool share_memory,
+    int64_t deadline_ns)
+{
+	const struct tt_world_config config = {.rank = comm->rank,
+	    .size = comm->size,
+	    .rendezvous = rendezvous,
+	    .meeting = meeting,
+	    .share_memory = share_memory,
+	    .settings = &comm->settings,
+	    .log = comm->log,
+	    .deadline_ns = deadline_ns,
+	    .peer_timeout_ms = PEER_TIMEOUT_MS,
+	    .go_on = comm->parent != NULL ? parent_is_well : NULL,
+	    .go_on_context = comm};
+
+	TT_TRY(tt_world_create(&config, &comm->world));
+	(void)tt_world_local_ranks(comm->world, &comm->node_size);
+	comm->node_rank = tt_world_local_rank(comm->world);
+	if (tt_world_segment(comm->world) != NULL)
+		comm->segment = tt_segment_share(tt_world_segment(comm->world));
+	return TUTTI_OK;
+}
+
+/* What a rank needs for itself. */
+static tutti_status
+make_parts(tutti_comm *comm)
+{
+	TT_TRY(tt_ports_init(&comm->ports, comm->rank, comm->size));
+	TT_TRY(tt_executor_create(&comm->ports, (size_t)comm->facts.staging_bytes, &comm->executor));
+	TT_TRY(tt_p2p_create(&comm->ports, TT_EXECUTOR_LANES, &comm->p2p));
+	return tt_plan_cache_create(PLAN_CACHE_BYTES, &comm->plans);
+}
+
 static tutti_status
 build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meeting *meeting, int64_t deadline_ns)
 {
 	const struct tt_failure_ways ways = {comm, way_send, way_alarm, way_wake};
 	const struct tt_world_handler handler = {comm, on_message, on_lost, on_left, on_alarm};
-	uint32_t transports, set;
+	uint32_t transports = 0, set;
+	tutti_status status = tt_failure_create(comm->rank, comm->size, &ways, &comm->log, &comm->failure);
 
-	TT_TRY(tt_failure_create(comm->rank, comm->size, &ways, &comm->log, &comm->failure));
-	TT_TRY(tt_ports_init(&comm->ports, comm->rank, comm->size));
-	TT_TRY(tt_transports_parse(comm->settings.text[TT_SET_TRANSPORTS], &transports));
-	if (comm->size > 1) {
-		const struct tt_world_config config = {.rank = comm->rank,
-		    .size = comm->size,
-		    .rendezvous = rendezvous,
-		    .meeting = meeting,
-		    .share_memory = (transports & 1u) != 0,
-		    .settings = &comm->settings,
-		    .log = comm->log,
-		    .deadline_ns = deadline_ns,
-		    .peer_timeout_ms = PEER_TIMEOUT_MS,
-		    .go_on = comm->parent != NULL ? parent_is_well : NULL,
-		    .go_on_context = comm};
-
-		TT_TRY(tt_world_create(&config, &comm->world));
-		(void)tt_world_local_ranks(comm->world, &comm->node_size);
-		comm->node_rank = tt_world_local_rank(comm->world);
-		if (tt_world_segment(comm->world) != NULL)
-			comm->segment = tt_segment_share(tt_world_segment(comm->world));
-	}
+	if (status == TUTTI_OK)
+		status = tt_transports_parse(comm->settings.text[TT_SET_TRANSPORTS], &transports);
+	if (status != TUTTI_OK && meeting != NULL)
+		tt_meeting_close(meeting);
+	TT_TRY(status);
+	if (comm->size > 1)
+		TT_TRY(meet(comm, rendezvous, meeting, (transports & 1u) != 0, deadline_ns));
 	TT_TRY(agree_facts(comm, transports, deadline_ns, &set));
 	comm->crowded = comm->facts.most_per_node > comm->facts.cores;
 	tt_ladder_init(&comm->ladder, comm->crowded);
-	TT_TRY(tt_executor_create(&comm->ports, (size_t)comm->facts.staging_bytes, &comm->executor));
-	TT_TRY(tt_p2p_create(&comm->ports, TT_EXECUTOR_LANES, &comm->p2p));
-	TT_TRY(tt_plan_cache_create(PLAN_CACHE_BYTES, &comm->plans));
-	if (comm->world != NULL) {
-		TT_TRY(join_up(comm, set, deadline_ns));
-		TT_TRY(tt_world_start(comm->world, &handler));
-	}
-	if (comm->settings.progress_thread)
-		TT_TRY(tt_comm_progress_start(comm));
+	status = make_parts(comm);
+	if (comm->world != NULL)
+		status = join_up(comm, set, status, deadline_ns);
+	else if (status == TUTTI_OK && comm->settings.progress_thread)
+		status = tt_comm_progress_start(comm);
+	TT_TRY(status);
+	if (comm->world != NULL)
+		tt_world_start(comm->world, &handler);
 	tt_log(&comm->log, TT_LOG_INFO, "communicator of %d ranks on %d nodes, %d on mine, kernels %s", comm->size,
 	    comm->facts.nnodes, comm->node_size, comm->kernels->name);
 	return TUTTI_OK;

@@ -235,18 +235,6 @@ limit_descriptors(int n)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* A rank that could not come up at the last moment is gone: the others hear it from their first operation. */
-static int
-finish_without(struct job_rank *me, tutti_comm *comm, int lost, int descriptors)
-{
-	const struct report expected = {.status = TUTTI_ERR_PEER, .ranks = {lost}, .nranks = 1};
-	tutti_status status = TUTTI_OK;
-
-	while (status == TUTTI_OK)
-		status = tutti_barrier(comm, NULL, NULL);
-	return report_check(me, comm, status, &expected) != 0 ? 1 : report_destroy(me, comm, descriptors);
-}
-
 /* The limit may stop the memory that is shared: then there is a transport less. */
 static bool
 says_the_limit(tutti_status status, const char *message)
@@ -255,7 +243,20 @@ says_the_limit(tutti_status status, const char *message)
 	       (status == TUTTI_ERR_UNSUPPORTED && strstr(message, "share no memory") != NULL);
 }
 
-/* One rank may open `spare` more: it says what it lacks, and the others do not wait for it for ever. */
+/* Creation fails on all ranks or on none, and for the same reason, or because the last rank did not get to the others. */
+static int
+compare_with_poor(struct job_rank *me, tutti_status status, const tutti_error *error, tutti_status poors, int spare)
+{
+	if ((status == TUTTI_OK) != (poors == TUTTI_OK))
+		return job_complain(me, "with %d more descriptors for the last rank it has %s and this rank %s",
+		    spare, tutti_status_string(poors), tutti_status_string(status));
+	if (status != poors && (status != TUTTI_ERR_TIMEOUT || error->rank != me->size - 1))
+		return job_complain_status(
+		    me, status, "the last rank says %s with %d more descriptors", tutti_status_string(poors), spare);
+	return 0;
+}
+
+/* The last rank may open `spare` more. */
 static int
 create_with(struct job_rank *me, int spare, int phase, bool *made)
 {
@@ -265,27 +266,29 @@ create_with(struct job_rank *me, int spare, int phase, bool *made)
 	tutti_config config = TUTTI_CONFIG_INIT;
 	tutti_error error = TUTTI_ERROR_INIT;
 	tutti_comm *comm = NULL;
-	tutti_status status;
+	tutti_status status, poors;
 	int left;
 
 	config.transports = plan->transports;
-	config.timeout_ms = 1500;
+	config.timeout_ms = 2500;
 	if (poor)
 		limit_descriptors(descriptors + spare);
 	status = job_comm(me, &config, &comm);
 	limit_descriptors(-1);
 	job_doing(me, "%d more descriptors for the last rank", spare);
+	(void)tutti_last_error(&error);
 	*made = status == TUTTI_OK;
-	if (poor && status != TUTTI_OK)
-		atomic_store(&me->board->signal, phase);
+	if (poor)
+		atomic_store(&me->board->signal, (int)status);
 	job_meet(me, phase);
-	if (status == TUTTI_OK && atomic_load(&me->board->signal) == phase)
-		return finish_without(me, comm, me->size - 1, descriptors);
+	poors = (tutti_status)atomic_load(&me->board->signal);
+	job_meet(me, phase + 1);
+	if (compare_with_poor(me, status, &error, poors, spare) != 0)
+		return 1;
 	if (status == TUTTI_OK)
 		return finish(me, comm, 20, descriptors);
 	if (comm != NULL)
 		return job_complain(me, "creation failed but gave a communicator");
-	(void)tutti_last_error(&error);
 	if (poor && !says_the_limit(status, error.message))
 		return job_complain_status(me, status, "creation with %d more descriptors", spare);
 	left = job_descriptors();
@@ -298,10 +301,10 @@ static int
 few_descriptors(struct job_rank *me)
 {
 	bool made = false;
-	int phase = AT_START;
 
-	for (int spare = 0; spare < 40; spare += spare < 12 ? 2 : 9)
-		if (create_with(me, spare, ++phase, &made) != 0)
+	/* At first there is none for a connection; from then on each may be the one that it lacks. */
+	for (int spare = -2, phase = AT_START + 1; spare < 40; spare += spare < 20 ? 1 : 9, phase += 2)
+		if (create_with(me, spare, phase, &made) != 0)
 			return 1;
 	if (!made)
 		return job_complain(me, "39 more descriptors are not enough for %d ranks", me->size);

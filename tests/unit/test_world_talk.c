@@ -74,7 +74,9 @@ start(struct tt_world *world, struct report *report)
 	const struct tt_world_handler handler = {
 	    .context = report, .message = on_message, .lost = on_lost, .left = on_left, .alarm = on_alarm};
 
-	report->exchanged = tt_world_start(world, &handler) == TUTTI_OK;
+	report->exchanged = tt_world_prepare(world) == TUTTI_OK;
+	if (report->exchanged)
+		tt_world_start(world, &handler);
 }
 
 static void
@@ -147,6 +149,40 @@ Test(world_talk, exchange_of_different_sizes_is_an_error_on_all)
 	for (int i = 0; i < plan.n; i++)
 		cr_assert(eq(int, plan.reports[i].status, TUTTI_ERR_MISMATCH), "rank %d: %s", i,
 		    plan.reports[i].error.message);
+	plan_fini(&plan);
+}
+
+/* Whether all could prepare themselves is what the last exchange is for. */
+static void
+exchange_prepared(struct plan *plan, int rank, struct tt_world *world, struct report *report)
+{
+	const struct tt_world_handler handler = {.context = NULL};
+	const int32_t mine = rank;
+	int32_t all[MOST];
+
+	report->exchanged = tt_world_prepare(world) == TUTTI_OK && tt_world_prepare(world) == TUTTI_ERR_STATE &&
+			    tt_world_send(world, TT_TO_ALL, &mine, sizeof(mine)) == TUTTI_ERR_STATE &&
+			    tt_world_exchange(world, &mine, sizeof(mine), all, tt_deadline_ns(10000)) == TUTTI_OK;
+	for (int r = 0; r < plan->n; r++)
+		report->exchanged = report->exchanged && all[r] == r;
+	/* Some go on, others give up: neither may hang. */
+	if (rank % 2 == 0)
+		return;
+	tt_world_start(world, &handler);
+	report->exchanged = report->exchanged && tt_world_exchange(world, &mine, sizeof(mine), all,
+						     tt_deadline_ns(10000)) == TUTTI_ERR_STATE;
+}
+
+Test(world_talk, prepared_ranks_can_exchange_until_they_are_started)
+{
+	struct plan plan;
+
+	plan_init(&plan, 6);
+	arrange_hosts(&plan, 2);
+	plan.body = exchange_prepared;
+	run_threads(&plan);
+	for (int i = 0; i < plan.n; i++)
+		cr_assert(plan.reports[i].exchanged, "rank %d", i);
 	plan_fini(&plan);
 }
 
