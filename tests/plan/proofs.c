@@ -85,6 +85,13 @@ check_uneven(const struct tt_algorithm *a, const struct job *job)
 	free(counts);
 }
 
+/* One of the roots for which everything is tried. */
+static bool
+is_telling(int root)
+{
+	return root == 0 || root % 13 == 12;
+}
+
 /* Into how many parts the plans cut a row: the awkward counts are those around it. */
 static size_t
 parts_of(const struct job *job)
@@ -102,7 +109,7 @@ parts_of(const struct job *job)
 static void
 check_job(const struct tt_algorithm *a, const struct job *job)
 {
-	const bool thorough = job->nranks <= MOST_RANKS && (job->root == 0 || job->root % 13 == 12);
+	const bool thorough = job->nranks <= MOST_RANKS && is_telling(job->root);
 	const size_t n = parts_of(job);
 	const size_t counts[] = {n + 1, 1, 0, n - 1, n, 2 * n + 3};
 	const size_t some = n > 1 ? 2 : 0; /* uncut rows: what follows tells as much */
@@ -157,7 +164,8 @@ check_split(const struct tt_algorithm *a, int nranks, int root, int *node_of, in
 	check_modes(a, nranks, root, node_of, n);
 }
 
-/* Every N × g = P, ranks placed in blocks and dealt out in turn, and one uneven placement; of many ranks, one. */
+/* Every N × g = P, ranks placed in blocks and, for some roots, dealt out in turn, and one uneven placement; of many
+ * ranks, one placement. */
 static void
 check_nodes(const struct tt_algorithm *a, int nranks, int root, uint64_t seed)
 {
@@ -173,7 +181,7 @@ check_nodes(const struct tt_algorithm *a, int nranks, int root, uint64_t seed)
 		if (nranks % n)
 			continue;
 		check_split(a, nranks, root, node_of, n, false);
-		if (n > 1 && n < nranks)
+		if (n > 1 && n < nranks && is_telling(root))
 			check_split(a, nranks, root, node_of, n, true);
 	}
 	for (int r = 0; r < nranks; r++)
