@@ -9,6 +9,8 @@
 
 #include "base/checked.h"
 
+#define BLOCK_BYTES ((size_t)4096) /* a multiple of every element */
+
 /* A place in a list of pieces. */
 struct cursor {
 	const struct tt_pieces *pieces;
@@ -57,16 +59,13 @@ tt_combine_copy(struct tt_pieces dst, struct tt_pieces src)
 
 /* At most TT_REDUCE_SOURCES sources, the first of which stands for `done` sources of passes before, if any. */
 static void
-reduce_pass(const struct tt_arithmetic *how, enum tt_finish finish, const struct tt_pieces *dst,
-    const struct tt_pieces *const *src, int nsrc, int done, size_t bytes)
+reduce_pass(const struct tt_arithmetic *how, enum tt_finish finish, struct cursor d, struct cursor *s, int nsrc,
+    int done, size_t bytes)
 {
-	struct cursor d = {dst, 0, 0}, s[TT_REDUCE_SOURCES];
 	const void *from[TT_REDUCE_SOURCES];
 
-	for (int i = 0; i < nsrc; i++)
-		s[i] = (struct cursor){src[i], 0, 0};
 	while (bytes > 0) {
-		size_t n = cursor_room(&d);
+		size_t n = tt_min_size(bytes, cursor_room(&d));
 
 		for (int i = 0; i < nsrc; i++) {
 			n = tt_min_size(n, cursor_room(&s[i]));
@@ -81,23 +80,53 @@ reduce_pass(const struct tt_arithmetic *how, enum tt_finish finish, const struct
 	}
 }
 
+static struct cursor
+cursor_from(const struct tt_pieces *pieces, size_t offset)
+{
+	struct cursor c = {pieces, 0, 0};
+
+	cursor_move(&c, offset);
+	return c;
+}
+
+/* More sources than one pass takes: dst, which may be one of them, is written when a block has had all passes. */
+static void
+reduce_in_passes(const struct tt_arithmetic *how, const struct tt_pieces *dst, const struct tt_pieces *src, int nsrc,
+    size_t offset, size_t bytes)
+{
+	_Alignas(64) unsigned char sums[BLOCK_BYTES];
+	struct iovec room = {sums, bytes};
+	const struct tt_pieces between = {&room, 1};
+	struct cursor s[TT_REDUCE_SOURCES];
+
+	for (int done = 0, before = 0; done < nsrc; before = done) {
+		int n = 0;
+
+		if (done > 0)
+			s[n++] = cursor_from(&between, 0);
+		while (n < TT_REDUCE_SOURCES && done < nsrc)
+			s[n++] = cursor_from(&src[done++], offset);
+		if (done < nsrc)
+			reduce_pass(how, TT_FINISH_NONE, cursor_from(&between, 0), s, n, before, bytes);
+		else
+			reduce_pass(how, how->finish, cursor_from(dst, offset), s, n, before, bytes);
+	}
+}
+
 void
 tt_combine_reduce(
     const struct tt_arithmetic *how, struct tt_pieces dst, const struct tt_pieces *src, int nsrc, size_t bytes)
 {
-	const struct tt_pieces *from[TT_REDUCE_SOURCES];
-	int done = 0, first = 0;
+	struct cursor s[TT_REDUCE_SOURCES];
 
-	while (done < nsrc) {
-		const int before = done;
-		int n = first;
-
-		for (; n < TT_REDUCE_SOURCES && done < nsrc; n++)
-			from[n] = &src[done++];
-		reduce_pass(how, done < nsrc ? TT_FINISH_NONE : how->finish, &dst, from, n, before, bytes);
-		from[0] = &dst;
-		first = 1;
+	if (nsrc > TT_REDUCE_SOURCES) {
+		for (size_t done = 0; done < bytes; done += BLOCK_BYTES)
+			reduce_in_passes(how, &dst, src, nsrc, done, tt_min_size(BLOCK_BYTES, bytes - done));
+		return;
 	}
+	for (int i = 0; i < nsrc; i++)
+		s[i] = (struct cursor){&src[i], 0, 0};
+	reduce_pass(how, how->finish, (struct cursor){&dst, 0, 0}, s, nsrc, 0, bytes);
 }
 
 void

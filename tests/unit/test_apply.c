@@ -60,7 +60,7 @@ field_init(struct field *f, int n, size_t shift)
 }
 
 static void
-check_order(int n, size_t shift)
+check_order(int n, size_t shift, int in_place)
 {
 	struct field f;
 	int calls = 0;
@@ -70,6 +70,8 @@ check_order(int n, size_t shift)
 	struct iovec piece = {out + shift, COUNT * 8};
 
 	field_init(&f, n, shift);
+	if (in_place >= 0)
+		piece.iov_base = f.piece[in_place].iov_base;
 	tt_combine_reduce(&how, (struct tt_pieces){&piece, 1}, f.src, n, COUNT * 8);
 	for (size_t i = 0; i < COUNT; i++) {
 		uint64_t want = value(n - 1, i), got;
@@ -79,7 +81,7 @@ check_order(int n, size_t shift)
 
 			compose(&in, &want, 1, &calls);
 		}
-		memcpy(&got, out + shift + i * 8, 8);
+		memcpy(&got, (unsigned char *)piece.iov_base + i * 8, 8);
 		cr_assert(eq(u64, got, want), "%d sources: element %zu", n, i);
 	}
 	cr_expect(gt(int, calls, 0));
@@ -92,13 +94,22 @@ Test(apply, sources_are_combined_in_order_however_many)
 	static const int counts[] = {1, 2, 3, 64, 65, 128, 129, MOST};
 
 	for (size_t c = 0; c < TT_COUNT_OF(counts); c++)
-		check_order(counts[c], 0);
+		check_order(counts[c], 0, -1);
+}
+
+/* A rank beyond the first pass that reduces in place. */
+Test(apply, the_result_may_be_any_source)
+{
+	check_order(150, 0, 0);
+	check_order(150, 0, 63);
+	check_order(150, 0, 100);
+	check_order(150, 1, 149);
 }
 
 Test(apply, operators_get_aligned_memory_only)
 {
-	check_order(5, 3);
-	check_order(66, 1);
+	check_order(5, 3, -1);
+	check_order(66, 1, -1);
 }
 
 Test(apply, every_source_has_its_own_weight_however_many)
