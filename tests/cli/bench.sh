@@ -84,6 +84,19 @@ files() {
 		END
 }
 check "--json and --plot write files that parse" files
+sweep() {
+	"$tutti" bench all_reduce barrier --sweep-ranks -g 5 -b 4K -e 4K -n 3 --json "$work/s.json" >"$work/out" || return 1
+	# 2 to 5 ranks, and what 3 and 5 should cost
+	expect 8 "$(rows "$work/out" | wc -l)" && python3 - "$work/s.json" <<-'END'
+		import json, sys
+		rows = json.load(open(sys.argv[1]))["sweep"]
+		assert [r["ranks"] for r in rows] == 2 * [2, 3, 4, 5]
+		assert [r["ranks"] for r in rows if "ratio" in r] == 2 * [3, 5]
+		assert all(r["time_us"] > 0 for r in rows)
+	END
+}
+check "--sweep-ranks measures every number of ranks and compares 2^k + 1" sweep
+check "--sweep-ranks with --plot is a usage error" usage_error 'neither --plot' all_reduce --sweep-ranks --plot x.svg
 unwritable() {
 	"$tutti" bench all_reduce -g 2 -b 8 -e 8 -n 3 --json "$work/no/such/folder" >/dev/null 2>"$work/err"
 	expect 1 $? && expect_match 'cannot write' "$(cat "$work/err")"

@@ -29,6 +29,21 @@ Test(bench_statistics, median_of_an_even_number_is_between_the_two)
 	cr_assert(ieee_ulp_eq(dbl, tt_bench_times_of(durations, 1, 4, worst).median_us, 3.0, 1));
 }
 
+Test(bench_statistics, one_more_than_a_power_of_two_is_expected_between_its_neighbours)
+{
+	const double times[] = {0, 0, 10, 99, 14, 99, 99, 99, 30, 99};
+	bool extrapolated;
+
+	cr_assert(ieee_ulp_eq(dbl, tt_bench_expected(times, 9, 3, &extrapolated), 12.0, 1));
+	cr_assert(not(extrapolated));
+	cr_assert(ieee_ulp_eq(dbl, tt_bench_expected(times, 9, 5, &extrapolated), 18.0, 1));
+	cr_assert(not(extrapolated));
+	cr_assert(ieee_ulp_eq(dbl, tt_bench_expected(times, 9, 9, &extrapolated), 34.0, 1));
+	cr_assert(extrapolated);
+	cr_assert(ieee_ulp_eq(dbl, tt_bench_expected(times, 9, 6, &extrapolated), 0.0, 1));
+	cr_assert(ieee_ulp_eq(dbl, tt_bench_expected(times, 3, 3, &extrapolated), 0.0, 1));
+}
+
 Test(bench_statistics, percentile_leaves_one_in_a_hundred_out)
 {
 	int64_t durations[200], worst[200];

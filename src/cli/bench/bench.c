@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/settings.h"
 #include "cli/bench/bench_measure.h"
+#include "cli/bench/bench_sweep.h"
 #include "cli/cli.h"
 #include "cli/relaunch.h"
 
@@ -226,7 +227,7 @@ be_rank(const struct tt_bench_options *options, int rank)
 	if (tt_bench_rank_init(&s.rank, comm, options, s.run.machine.host.l3_bytes) != TUTTI_OK)
 		status = complain_own();
 	else
-		status = measure_all(&s);
+		status = options->sweep ? tt_bench_sweep(&s.rank, &s.run) : measure_all(&s);
 	tt_bench_rank_fini(&s.rank);
 	tt_bench_run_fini(&s.run);
 	tt_settings_fini(&settings);
@@ -248,7 +249,8 @@ fits_memory(const struct tt_bench_options *options, int ranks)
 static int
 launch(const struct tt_bench_options *options, int argc, char **argv)
 {
-	const int ranks = tt_relaunch_ranks(options->ranks);
+	const bool nine = options->sweep && options->ranks == 0;
+	const int ranks = nine ? TT_BENCH_SWEEP_RANKS : tt_relaunch_ranks(options->ranks);
 
 	if (!fits_memory(options, ranks))
 		return tt_complain("bench",

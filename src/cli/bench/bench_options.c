@@ -38,6 +38,8 @@ static const char help[] =
     "  -g RANKS       how many ranks to launch (default: the usable cores, at least 2)\n"
     "      --cold     use another buffer for each iteration, so that none is in the cache\n"
     "      --check    check the result of every iteration, not only of the last and of some others\n"
+    "      --sweep-ranks    measure on 2, 3, ... RANKS ranks (default: 9; sizes: 1K to 1M by 32), and compare\n"
+    "                       2^k + 1 ranks with the powers of two beside them\n"
     "      --json FILE      write the results as JSON too\n"
     "      --plot FILE.svg  draw them\n"
     "  -h, --help     show this text\n"
@@ -53,13 +55,14 @@ static const char help[] =
     "\n"
     "Example:  tutti bench all_reduce -b 1K -e 64M -g 4\n";
 
-enum { OPTION_COLD = 256, OPTION_CHECK, OPTION_JSON, OPTION_PLOT };
+enum { OPTION_COLD = 256, OPTION_CHECK, OPTION_JSON, OPTION_PLOT, OPTION_SWEEP };
 
 static const struct option long_options[] = {
     {"cold", no_argument, NULL, OPTION_COLD},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"json", required_argument, NULL, OPTION_JSON},
     {"plot", required_argument, NULL, OPTION_PLOT},
+    {"sweep-ranks", no_argument, NULL, OPTION_SWEEP},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -169,6 +172,9 @@ take_option(struct tt_bench_options *o, int option, const char *value)
 	case OPTION_CHECK:
 		o->check = true;
 		return 0;
+	case OPTION_SWEEP:
+		o->sweep = true;
+		return 0;
 	case OPTION_JSON:
 		o->json = value;
 		return 0;
@@ -207,12 +213,26 @@ check_ops(const struct tt_bench_options *o)
 	return 0;
 }
 
+/* Those that were not given. */
+static void
+set_sizes(struct tt_bench_options *o)
+{
+	if (o->begin == 0)
+		o->begin = o->sweep ? 1024 : 8;
+	if (o->end == 0)
+		o->end = o->sweep ? (size_t)1 << 20 : (size_t)256 << 20;
+	if (o->sweep && o->end < o->begin)
+		o->end = o->begin;
+	if (o->factor <= 1)
+		o->factor = o->sweep ? 32 : 2;
+}
+
 int
 tt_bench_options_read(int argc, char **argv, struct tt_bench_options *o)
 {
 	int option, status;
 
-	*o = (struct tt_bench_options){.begin = 8, .end = (size_t)256 << 20, .factor = 2, .warmup = 5};
+	*o = (struct tt_bench_options){.warmup = 5};
 	o->dtypes[tt_bench_find_dtype("float")] = true;
 	o->ops[tt_bench_find_op("sum")] = true;
 	opterr = 0;
@@ -234,6 +254,9 @@ tt_bench_options_read(int argc, char **argv, struct tt_bench_options *o)
 		if (status != 0)
 			return status;
 	}
+	set_sizes(o);
+	if (o->sweep && (o->plot != NULL || o->cold))
+		return tt_usage("bench", "--sweep-ranks goes with neither --plot nor --cold");
 	if (o->begin > o->end)
 		return tt_usage("bench", "-b is larger than -e");
 	return check_ops(o);

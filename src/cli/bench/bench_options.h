@@ -20,6 +20,7 @@ struct tt_bench_options {
 	int ranks; /* to launch; 0 = one per usable core, at least 2 */
 	const char *algorithm, *json, *plot; /* lent by argv; NULL = none */
 	bool cold, check;
+	bool sweep; /* over numbers of ranks */
 };
 
 /* What reading gives, if not the exit status after a complaint. */

@@ -45,3 +45,19 @@ tt_bench_bandwidth(size_t bytes, double us)
 {
 	return us > 0 ? (double)bytes / us / 1e3 : 0;
 }
+
+double
+tt_bench_expected(const double *times, int most, int ranks, bool *extrapolated)
+{
+	const int low = ranks - 1, high = 2 * low;
+
+	*extrapolated = false;
+	if (ranks < 3 || ranks > most || (low & (low - 1)) != 0 || times[low] <= 0)
+		return 0;
+	if (high <= most && times[high] > 0)
+		return times[low] + (times[high] - times[low]) / low;
+	if (low < 4 || times[low / 2] <= 0)
+		return 0;
+	*extrapolated = true;
+	return times[low] + (times[low] - times[low / 2]) / (low / 2);
+}

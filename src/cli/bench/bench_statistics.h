@@ -18,4 +18,9 @@ struct tt_bench_times tt_bench_times_of(const int64_t *durations, int nranks, si
 /* GB/s, 10^9 bytes; 0 for no time at all. */
 double tt_bench_bandwidth(size_t bytes, double us);
 
+/* What 2^k + 1 ranks should cost by what their neighbours 2^k and 2^(k+1) do: on the line through both. Where the
+ * upper one was not measured, the line goes through 2^(k-1) and 2^k. times[p]: of p ranks, 0 = not measured, p up to
+ * `most`. Returns 0 for other numbers, and where a neighbour is missing. */
+double tt_bench_expected(const double *times, int most, int ranks, bool *extrapolated);
+
 #endif /* TT_CLI_BENCH_STATISTICS_H */
