@@ -53,6 +53,8 @@ struct tutti_request {
 	struct tt_p2p_op message;
 	int *sender; /* the caller's, or NULL */
 	struct tutti_request *before; /* in the list of pending messages */
+	bool
+	    parked; /* whoever waits for it has left the driving to another thread; its end makes it a contender again */
 	bool in_group; /* the program has no handle of it; once it has ended it is free */
 	struct tutti_request *group; /* the one that the program waits for, once started */
 	size_t members; /* of a group: so many have not ended */
@@ -170,6 +172,8 @@ tutti_status tt_comm_finish(tutti_comm *comm, tutti_request *request);
 tutti_status tt_request_get(tutti_comm *comm, tutti_request **request);
 void tt_request_put(tutti_comm *comm, tutti_request *request);
 void tt_request_end(tutti_request *request, tutti_status status);
+/* It counts as ended from now on. */
+void tt_request_mark_ended(tutti_request *request);
 /* Plans an even operation that is not one of the program's own: operands, algorithm, slices. The plan is pinned by the
  * run. The lock is held. */
 tutti_status tt_comm_plan(tutti_comm *comm, const struct tt_intent *intent, struct tt_run *run);

@@ -112,7 +112,7 @@ tt_group_member_ended(tutti_request *member)
 	member->group = NULL;
 	tt_request_put(member->comm, member);
 	if (--group->members == 0)
-		group->state = TT_REQUEST_ENDED;
+		tt_request_mark_ended(group);
 }
 
 static void
@@ -153,7 +153,7 @@ start(tutti_comm *comm, tutti_request *whole)
 	}
 	group->last = NULL;
 	if (--whole->members == 0)
-		whole->state = TT_REQUEST_ENDED;
+		tt_request_mark_ended(whole);
 	(void)tt_comm_advance(comm);
 }
 

@@ -36,7 +36,7 @@ tt_request_get(tutti_comm *comm, tutti_request **request)
 	(*request)->run.plan = NULL;
 	(*request)->plan_is_memo = false;
 	(*request)->group = NULL;
-	(*request)->is_message = (*request)->in_group = (*request)->started = false;
+	(*request)->is_message = (*request)->in_group = (*request)->started = (*request)->parked = false;
 	(*request)->next_run = NULL;
 	(*request)->op = NULL;
 	return TUTTI_OK;
@@ -63,10 +63,21 @@ tt_request_put(tutti_comm *comm, tutti_request *request)
 }
 
 void
+tt_request_mark_ended(tutti_request *request)
+{
+	request->state = TT_REQUEST_ENDED;
+	if (!request->parked)
+		return;
+	/* Its waiter wants the lock again: whoever drives may have more to do, and must not keep it. */
+	request->parked = false;
+	tt_fetch_add_acq_rel(&request->comm->contenders, 1u);
+}
+
+void
 tt_request_end(tutti_request *request, tutti_status status)
 {
 	request->status = status;
-	request->state = TT_REQUEST_ENDED;
+	tt_request_mark_ended(request);
 	let_go(request);
 	if (request->group != NULL)
 		tt_group_member_ended(request);

@@ -120,6 +120,21 @@ tt_comm_advance(tutti_comm *comm)
 	return moved;
 }
 
+/* Somebody wants the lock. If it is to drive, this thread has nothing to do until the request has ended, and is no
+ * contender meanwhile: two that wait would only hand each other the lock. */
+static void
+park(tutti_comm *comm, tutti_request *request)
+{
+	request->parked = true;
+	tt_comm_unlock(comm);
+	sched_yield();
+	pthread_mutex_lock(&comm->lock);
+	if (request->parked)
+		request->parked = false;
+	else /* it has ended, and was counted for that: see tt_request_mark_ended() */
+		tt_fetch_add_acq_rel(&comm->contenders, (uint32_t)-1);
+}
+
 void
 tt_comm_wait(tutti_comm *comm, tutti_request *request)
 {
@@ -148,11 +163,8 @@ tt_comm_wait(tutti_comm *comm, tutti_request *request)
 			if (!tt_failure_raised(comm->failure) && tt_load_relaxed(&comm->contenders) == 0)
 				tt_comm_sleep(comm, tt_family_busy(comm) ? TT_FAMILY_SLEEP_MS : SLEEP_MS);
 		}
-		if (TT_UNLIKELY(tt_load_relaxed(&comm->contenders) != 0)) {
-			tt_comm_unlock(comm);
-			sched_yield();
-			pthread_mutex_lock(&comm->lock);
-		}
+		if (TT_UNLIKELY(tt_load_relaxed(&comm->contenders) != 0) && request->state != TT_REQUEST_ENDED)
+			park(comm, request);
 	}
 	tt_comm_unlock(comm);
 }

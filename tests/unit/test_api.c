@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <tutti/tutti.h>
 
@@ -63,6 +64,7 @@ struct pair {
 	tutti_error error[2];
 	void (*work)(struct pair *pair, int rank);
 	int64_t timeout_ms;
+	int progress_thread;
 };
 
 struct side {
@@ -99,18 +101,26 @@ create_side(struct pair *pair, int rank)
 	tutti_config config = TUTTI_CONFIG_INIT;
 
 	config.timeout_ms = pair->timeout_ms;
+	config.progress_thread = pair->progress_thread;
 	pair->status[rank] = tutti_comm_create(2, rank, &pair->id, &config, &pair->comm[rank]);
+}
+
+static void
+pair_create_with(struct pair *pair, int64_t timeout_ms, int progress_thread)
+{
+	memset(pair, 0, sizeof(*pair));
+	pair->timeout_ms = timeout_ms;
+	pair->progress_thread = progress_thread;
+	cr_assert(eq(int, tutti_unique_id_create(&pair->id), TUTTI_OK));
+	both(pair, create_side);
+	cr_assert(eq(int, pair->status[0], TUTTI_OK), "%s", pair->error[0].message);
+	cr_assert(eq(int, pair->status[1], TUTTI_OK), "%s", pair->error[1].message);
 }
 
 static void
 pair_create(struct pair *pair)
 {
-	memset(pair, 0, sizeof(*pair));
-	pair->timeout_ms = 20000;
-	cr_assert(eq(int, tutti_unique_id_create(&pair->id), TUTTI_OK));
-	both(pair, create_side);
-	cr_assert(eq(int, pair->status[0], TUTTI_OK), "%s", pair->error[0].message);
-	cr_assert(eq(int, pair->status[1], TUTTI_OK), "%s", pair->error[1].message);
+	pair_create_with(pair, 20000, -1);
 }
 
 static void
@@ -498,6 +508,58 @@ Test(api, requests_may_be_finished_in_any_order, TIMED)
 	}
 	is_usable(comm);
 	tutti_comm_destroy(comm);
+}
+
+/* Rank 0's first receive gets its message only after the wait for its second one has returned. */
+static tutti_status
+wait_for_second(tutti_comm *comm)
+{
+	const struct timespec moment = {.tv_nsec = 100000000};
+	tutti_request *first = NULL, *second = NULL;
+	int32_t a = 0, b = 0, c = 3;
+	tutti_status status = tutti_recv(comm, &a, 1, TUTTI_INT32, 1, 1, NULL, NULL, &first);
+
+	if (status == TUTTI_OK)
+		status = tutti_recv(comm, &b, 1, TUTTI_INT32, 1, 2, NULL, NULL, &second);
+	nanosleep(&moment, NULL); /* the progress thread is at it by now */
+	if (status == TUTTI_OK)
+		status = tutti_wait(&second);
+	if (status == TUTTI_OK)
+		status = tutti_send(comm, &c, 1, TUTTI_INT32, 1, 3, NULL, NULL);
+	if (status == TUTTI_OK)
+		status = tutti_wait(&first);
+	return status == TUTTI_OK && (a != 1 || b != 2) ? TUTTI_ERR_INTERNAL : status;
+}
+
+static tutti_status
+send_second_first(tutti_comm *comm)
+{
+	const struct timespec moment = {.tv_nsec = 300000000};
+	int32_t a = 1, b = 2, c = 0;
+	tutti_status status;
+
+	nanosleep(&moment, NULL);
+	status = tutti_send(comm, &b, 1, TUTTI_INT32, 0, 2, NULL, NULL);
+	if (status == TUTTI_OK)
+		status = tutti_recv(comm, &c, 1, TUTTI_INT32, 0, 3, NULL, NULL, NULL);
+	return status == TUTTI_OK ? tutti_send(comm, &a, 1, TUTTI_INT32, 0, 1, NULL, NULL) : status;
+}
+
+static void
+second_first_side(struct pair *pair, int rank)
+{
+	pair->status[rank] = rank == 0 ? wait_for_second(pair->comm[0]) : send_second_first(pair->comm[1]);
+}
+
+Test(api, a_wait_returns_though_the_progress_thread_has_more_to_do, TIMED)
+{
+	struct pair pair;
+
+	pair_create_with(&pair, 6000, 1);
+	both(&pair, second_first_side);
+	for (int r = 0; r < 2; r++)
+		cr_expect(eq(int, pair.status[r], TUTTI_OK), "%s", pair.error[r].message);
+	pair_destroy(&pair);
 }
 
 Test(api, a_failing_nonblocking_call_gives_no_request, TIMED)
