@@ -42,10 +42,14 @@ progress_main(void *context)
 {
 	tutti_comm *comm = context;
 
-	while (tt_load_acquire(&comm->progress_stop) == 0) { /* pairs with the release in tt_comm_progress_stop() */
-		/* Taken before looking, so that a wake in between is not lost; pairs with tt_comm_progress_wake(). */
+	for (;;) {
+		/* Taken before looking whether to stop or to drive, so that a wake in between is not lost; pairs with
+		 * tt_comm_progress_wake(). */
 		const uint32_t wanted = tt_load_acquire(&comm->progress_wanted);
 
+		/* Pairs with the release in tt_comm_progress_stop(). */
+		if (tt_load_acquire(&comm->progress_stop) != 0)
+			break;
 		drive(comm);
 		tt_futex_wait(&comm->progress_wanted, wanted, TT_FOREVER);
 	}
