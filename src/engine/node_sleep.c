@@ -4,7 +4,7 @@
  *
  * The sleeper says that it sleeps and looks once more; a publisher publishes and looks who sleeps. A fence on each
  * side between the two makes sure that one of them sees the other. To publish costs a system call only if somebody
- * sleeps.
+ * sleeps. A ring counts until it has been heard: one that comes before the sleep ends it at once.
  */
 #include "base/wait.h"
 #include "engine/node_stage.h"
@@ -37,13 +37,13 @@ void
 tt_node_stage_sleep(struct tt_node_stage *s, int64_t deadline_ns)
 {
 	struct tt_stage_member *me = &s->lines[s->me];
-	const uint32_t rung = tt_load_acquire(&me->bed.rung); /* pairs with ring() */
 	const void *mark;
 	int moved = 0, rank;
 
 	tt_store_relaxed(&me->bed.sleeping, 1);
 	tt_fence_seq_cst(); /* pairs with the fence in tt_stage_wake_sleepers() */
 	if (tt_node_stage_advance(s, &moved, &rank, &mark) == TUTTI_IN_PROGRESS && moved == 0)
-		tt_futex_wait(&me->bed.rung, rung, deadline_ns);
+		tt_futex_wait(&me->bed.rung, s->heard, deadline_ns);
 	tt_store_relaxed(&me->bed.sleeping, 0);
+	s->heard = tt_load_acquire(&me->bed.rung); /* pairs with ring() */
 }

@@ -45,6 +45,7 @@ struct tt_node_stage {
 	struct tt_stage_member *lines; /* shared: one of each member */
 	unsigned char *data; /* shared: the slots and results */
 	size_t chunk, result; /* bytes of a slot, of a result slot */
+	uint32_t heard; /* rings up to here have ended a sleep */
 	uint64_t finished; /* everybody is done with all ticks before this one */
 	uint64_t tick; /* next one to be used */
 	uint64_t past; /* of the marks of all earlier jobs */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "engine/node_stage.h"
 
 #define MOST 6
@@ -344,5 +345,27 @@ Test(node_stage, another_call_is_a_mismatch_that_names_its_rank, .timeout = 10)
 	cr_expect(eq(int, rank, 9));
 	for (int m = 0; m < 2; m++)
 		tt_node_stage_destroy(stage[m]);
+	free(shared);
+}
+
+Test(node_stage, a_wake_before_the_sleep_ends_it, .timeout = 10)
+{
+	const unsigned char mark[TUTTI_MARK_BYTES] = "mark";
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(2, 8192), 4096));
+	const struct tt_node_job job = {.kind = TT_NODE_BARRIER, .mark = mark};
+	const int ranks[2] = {0, 1};
+	struct tt_node_stage *stage;
+	const void *said;
+	int moved = 0, rank;
+
+	memset(shared, 0, tt_node_stage_need(2, 8192));
+	cr_assert(eq(int, tt_node_stage_create(shared, 2, 0, ranks, 8192, &stage), TUTTI_OK));
+	tt_node_stage_start(stage, &job);
+	cr_expect(eq(int, tt_node_stage_advance(stage, &moved, &rank, &said), TUTTI_IN_PROGRESS));
+	for (int i = 0; i < 3; i++) {
+		tt_node_stage_wake(stage);
+		tt_node_stage_sleep(stage, TT_FOREVER);
+	}
+	tt_node_stage_destroy(stage);
 	free(shared);
 }
