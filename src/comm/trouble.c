@@ -65,9 +65,36 @@ tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now
 	tt_failure_report(comm->failure, TT_REPORT_LINK, fault->peer, 0, text, now_ns);
 }
 
-static void
-look_at_head(tutti_comm *comm, tutti_request *head, int64_t now_ns)
+/* The first operation that is over its time limit, which counts from the call and not from its turn; NULL: none. */
+static const tutti_request *
+overdue(tutti_request *head, int64_t now_ns)
 {
+	for (tutti_request *request = head; request != NULL; request = request->next) {
+		if (request->deadline_ns == 0)
+			request->deadline_ns =
+			    request->timeout_ms < 0 ? TT_FOREVER : now_ns + request->timeout_ms * TT_MS;
+		if (now_ns >= request->deadline_ns)
+			return request;
+	}
+	return NULL;
+}
+
+static void
+report_overdue(tutti_comm *comm, const tutti_request *late, int64_t now_ns)
+{
+	char text[300], call[160];
+
+	comm->reported = true;
+	tt_call_print(&late->call, call, sizeof(call));
+	snprintf(text, sizeof(text), "operation %" PRIu64 " (%s) did not end within %" PRId64 " ms",
+	    late->call.sequence, call, late->timeout_ms);
+	tt_failure_report(comm->failure, TT_REPORT_TIMEOUT, -1, late->call.sequence, text, now_ns);
+}
+
+static void
+look_at_queue(tutti_comm *comm, tutti_request *head, int64_t now_ns)
+{
+	const tutti_request *late;
 	char text[300], call[160];
 	int rank;
 
@@ -80,13 +107,9 @@ look_at_head(tutti_comm *comm, tutti_request *head, int64_t now_ns)
 		tt_failure_report(comm->failure, TT_REPORT_DEATH, rank, head->call.sequence, text, now_ns);
 		return;
 	}
-	if (head->deadline_ns == 0)
-		head->deadline_ns = head->timeout_ms < 0 ? TT_FOREVER : now_ns + head->timeout_ms * TT_MS;
-	if (now_ns >= head->deadline_ns && !comm->reported) {
-		comm->reported = true;
-		snprintf(text, sizeof(text), "operation %" PRIu64 " (%s) did not end within %" PRId64 " ms",
-		    head->call.sequence, call, head->timeout_ms);
-		tt_failure_report(comm->failure, TT_REPORT_TIMEOUT, -1, head->call.sequence, text, now_ns);
+	late = overdue(head, now_ns);
+	if (late != NULL && !comm->reported) {
+		report_overdue(comm, late, now_ns);
 		return;
 	}
 	if (comm->stall_sequence != head->call.sequence) {
@@ -122,6 +145,6 @@ tt_comm_look_around(tutti_comm *comm, int64_t now_ns)
 		tt_failure_report(comm->failure, TT_REPORT_DEATH, dead, 0, text, now_ns);
 	}
 	if (comm->head != NULL)
-		look_at_head(comm, comm->head, now_ns);
+		look_at_queue(comm, comm->head, now_ns);
 	tt_messages_look(comm, now_ns);
 }

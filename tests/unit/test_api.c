@@ -510,6 +510,35 @@ Test(api, requests_may_be_finished_in_any_order, TIMED)
 	tutti_comm_destroy(comm);
 }
 
+/* Rank 1 never comes; rank 0's second operation has less time than the first, behind which it waits. */
+static void
+hasty_side(struct pair *pair, int rank)
+{
+	tutti_options options = TUTTI_OPTIONS_INIT;
+	tutti_request *patient = NULL;
+
+	if (rank == 1)
+		return;
+	pair->status[0] = tutti_barrier(pair->comm[0], NULL, &patient);
+	options.timeout_ms = 300;
+	if (pair->status[0] == TUTTI_OK)
+		pair->status[0] = tutti_barrier(pair->comm[0], &options, NULL);
+	(void)tutti_wait(&patient);
+}
+
+Test(api, a_time_limit_counts_while_the_operation_waits_for_its_turn, TIMED)
+{
+	struct pair pair;
+
+	pair_create(&pair);
+	both(&pair, hasty_side);
+	cr_expect(eq(int, pair.status[0], TUTTI_ERR_TIMEOUT));
+	cr_expect(eq(u64, pair.error[0].sequence, 2));
+	cr_expect(eq(int, pair.error[0].rank, 1));
+	cr_expect(strstr(pair.error[0].message, "300 ms") != NULL, "%s", pair.error[0].message);
+	pair_destroy(&pair);
+}
+
 /* Rank 0's first receive gets its message only after the wait for its second one has returned. */
 static tutti_status
 wait_for_second(tutti_comm *comm)
