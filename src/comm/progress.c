@@ -23,10 +23,15 @@ drive(tutti_comm *comm)
 	while (tt_comm_busy(comm) && tt_load_relaxed(&comm->progress_stop) == 0) {
 		if (tt_comm_advance(comm) > 0) {
 			tt_ladder_reset(ladder);
+		} else if (tt_family_busy(comm) && tt_family_advance(comm, 0) > 0) {
+			tt_ladder_reset(ladder); /* a program's thread that waits has left this to us, too */
 		} else if (tt_ladder_step(ladder)) {
-			tt_comm_look_around(comm, tt_now_ns());
+			const int64_t now_ns = tt_now_ns();
+
+			tt_comm_look_around(comm, now_ns);
+			(void)tt_family_advance(comm, now_ns);
 			if (!tt_failure_raised(comm->failure) && tt_load_relaxed(&comm->contenders) == 0)
-				tt_comm_sleep(comm, PROGRESS_SLEEP_MS);
+				tt_comm_sleep(comm, tt_family_busy(comm) ? TT_FAMILY_SLEEP_MS : PROGRESS_SLEEP_MS);
 		}
 		if (tt_load_relaxed(&comm->contenders) != 0) {
 			tt_comm_unlock(comm);

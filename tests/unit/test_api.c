@@ -64,7 +64,7 @@ struct pair {
 	tutti_error error[2];
 	void (*work)(struct pair *pair, int rank);
 	int64_t timeout_ms;
-	int progress_thread;
+	int progress_thread[2];
 };
 
 struct side {
@@ -101,16 +101,17 @@ create_side(struct pair *pair, int rank)
 	tutti_config config = TUTTI_CONFIG_INIT;
 
 	config.timeout_ms = pair->timeout_ms;
-	config.progress_thread = pair->progress_thread;
+	config.progress_thread = pair->progress_thread[rank];
 	pair->status[rank] = tutti_comm_create(2, rank, &pair->id, &config, &pair->comm[rank]);
 }
 
 static void
-pair_create_with(struct pair *pair, int64_t timeout_ms, int progress_thread)
+pair_create_with(struct pair *pair, int64_t timeout_ms, int progress_0, int progress_1)
 {
 	memset(pair, 0, sizeof(*pair));
 	pair->timeout_ms = timeout_ms;
-	pair->progress_thread = progress_thread;
+	pair->progress_thread[0] = progress_0;
+	pair->progress_thread[1] = progress_1;
 	cr_assert(eq(int, tutti_unique_id_create(&pair->id), TUTTI_OK));
 	both(pair, create_side);
 	cr_assert(eq(int, pair->status[0], TUTTI_OK), "%s", pair->error[0].message);
@@ -120,7 +121,7 @@ pair_create_with(struct pair *pair, int64_t timeout_ms, int progress_thread)
 static void
 pair_create(struct pair *pair)
 {
-	pair_create_with(pair, 20000, -1);
+	pair_create_with(pair, 20000, -1, -1);
 }
 
 static void
@@ -584,8 +585,51 @@ Test(api, a_wait_returns_though_the_progress_thread_has_more_to_do, TIMED)
 {
 	struct pair pair;
 
-	pair_create_with(&pair, 6000, 1);
+	pair_create_with(&pair, 6000, 1, 1);
 	both(&pair, second_first_side);
+	for (int r = 0; r < 2; r++)
+		cr_expect(eq(int, pair.status[r], TUTTI_OK), "%s", pair.error[r].message);
+	pair_destroy(&pair);
+}
+
+/* A progress thread has one of two relatives here and the other one there; the waits leave the driving to it. */
+static void
+relatives_side(struct pair *pair, int rank)
+{
+	enum { COUNT = 1 << 20 };
+	const struct timespec moment = {.tv_nsec = 100000000};
+	tutti_config config = TUTTI_CONFIG_INIT;
+	tutti_comm *comm[2] = {pair->comm[rank], NULL};
+	tutti_request *request[2] = {NULL, NULL};
+	int32_t *data[2] = {calloc(COUNT, sizeof(int32_t)), calloc(COUNT, sizeof(int32_t))};
+	tutti_status status;
+
+	config.timeout_ms = pair->timeout_ms;
+	config.progress_thread = -pair->progress_thread[rank];
+	status = tutti_comm_split(comm[0], 0, 0, &config, &comm[1]);
+	for (int i = 1; i >= 0 && status == TUTTI_OK; i--) {
+		if ((i == 0) == (rank == 0))
+			nanosleep(&moment, NULL);
+		status =
+		    tutti_all_reduce(comm[i], data[i], data[i], COUNT, TUTTI_INT32, TUTTI_SUM, NULL, &request[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		const tutti_status end = tutti_wait(&request[i ^ rank]);
+
+		status = status == TUTTI_OK ? end : status;
+	}
+	pair->status[rank] = status;
+	(void)tutti_comm_destroy(comm[1]);
+	free(data[0]);
+	free(data[1]);
+}
+
+Test(api, progress_threads_drive_relatives_as_waits_do, TIMED)
+{
+	struct pair pair;
+
+	pair_create_with(&pair, 6000, 1, -1);
+	both(&pair, relatives_side);
 	for (int r = 0; r < 2; r++)
 		cr_expect(eq(int, pair.status[r], TUTTI_OK), "%s", pair.error[r].message);
 	pair_destroy(&pair);
