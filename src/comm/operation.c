@@ -19,11 +19,15 @@
 void
 tt_comm_sleep(tutti_comm *comm, int most_ms)
 {
-	/* A send or receive that is pending too does not ring there. */
-	if (comm->stage != NULL && tt_executor_in_stage(comm->executor))
-		tt_node_stage_sleep(comm->stage, tt_deadline_ns(comm->messages != NULL ? 1 : most_ms));
-	else
+	if (comm->stage == NULL || !tt_executor_in_stage(comm->executor)) {
 		tt_ports_sleep(&comm->ports, most_ms);
+		return;
+	}
+	/* The ports do not ring in the stage, and their peers may need them: see wants_ports(). */
+	if (!comm->reported && tt_ports_progress(&comm->ports) > 0)
+		return;
+	/* A send or receive that is pending too does not ring there either. */
+	tt_node_stage_sleep(comm->stage, tt_deadline_ns(comm->messages != NULL ? 1 : most_ms));
 }
 
 void
@@ -65,7 +69,8 @@ next_run(tutti_request *request)
 	return &request->run;
 }
 
-/* While the one thing to do is a meeting in shared memory, the ports are looked at now and then only. */
+/* While the one thing to do is a meeting in shared memory, the ports are looked at now and then only, and before a
+ * sleep. */
 static bool
 wants_ports(tutti_comm *comm)
 {
