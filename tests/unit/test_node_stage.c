@@ -207,8 +207,10 @@ start(struct job *job, int m)
 	    .bytes = op->count[m] * element,
 	    .pieces = member->pieces[i],
 	    .into = member->into[i],
-	    .how = {tt_kernels_reference.reduce[job->dtype][job->op],
-		job->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE, (uint32_t)job->n, element},
+	    .how = {.reduce = tt_kernels_reference.reduce[job->dtype][job->op],
+		.finish = job->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE,
+		.divisor = (uint32_t)job->n,
+		.element = tt_dtype_size(job->dtype)},
 	    .mark = job->marks[i]};
 
 	tt_node_stage_start(member->stage, &work);
