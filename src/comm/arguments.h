@@ -7,7 +7,7 @@
 
 #include "comm/comm.h"
 
-/* The communicator and the options: not NULL, of this process, of a known size. */
+/* The communicator: not NULL, and of this process. The options: of a known size, if there are any. */
 tutti_status tt_check_comm(const tutti_comm *comm, const char *function);
 tutti_status tt_check_options(const tutti_options *options);
 tutti_status tt_check_dtype(tutti_dtype dtype);
@@ -28,7 +28,7 @@ struct tt_overlap {
 	tutti_dtype dtype;
 };
 tutti_status tt_check_overlap(const struct tt_overlap *overlap, bool *in_place);
-/* Sum of counts, or the end of the farthest row if offsets are given; rows must not overlap if `written`. */
+/* Sum of counts, or the end of the farthest row that has elements if offsets are given. */
 tutti_status tt_check_counts(
     const tutti_comm *comm, const char *name, const size_t *counts, const size_t *offsets, size_t *extent);
 

@@ -242,7 +242,6 @@ tutti_explain(
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1,
 		    "there is no collective \"%.40s\" (all_reduce, broadcast, ...)", collective);
 	call.collective = (enum tt_collective)number;
-	call.row_bytes = bytes;
 	need = tt_select_explain(&comm->facts, &call, json != 0, report, capacity);
 	if (length != NULL)
 		*length = need;

@@ -32,7 +32,6 @@ struct facts_card {
 	uint64_t cpus[TT_HOST_CPUS /
 		      64]; /* it may run on: a rank that is bound to a core leaves the others to the others */
 	uint32_t transports; /* bit set, in the order of known_transports */
-	uint32_t version;
 	struct tt_select_facts facts; /* rank 0's count */
 	char message[256];
 };
@@ -160,7 +159,7 @@ node_cores(const tutti_comm *comm, const struct facts_card *cards, int node)
 static tutti_status
 agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t *agreed)
 {
-	struct facts_card mine = {.cores = tt_host_cores(), .transports = transports, .version = 1};
+	struct facts_card mine = {.cores = tt_host_cores(), .transports = transports};
 	struct facts_card *cards;
 	void *memory;
 	tutti_status status;

@@ -196,8 +196,7 @@ select_call(const tutti_comm *comm, const struct tt_intent *intent)
 	    .dtype = intent->dtype,
 	    .op = intent->op,
 	    .uneven = intent->uneven,
-	    .bytes = intent->uneven ? 0 : whole_bytes(comm, intent),
-	    .row_bytes = intent->uneven ? 0 : (uint64_t)intent->count * tt_dtype_size(intent->dtype)};
+	    .bytes = intent->uneven ? 0 : whole_bytes(comm, intent)};
 }
 
 tutti_status
@@ -219,7 +218,6 @@ choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *op
 
 	call.forced = options != NULL ? options->algorithm : NULL;
 	if (request->op != NULL) {
-		call.custom_op = true;
 		call.ordered = tt_operator_kind(request->op) == TT_OP_CUSTOM_ORDERED;
 		call.weighted = tt_operator_kind(request->op) == TT_OP_PREMUL_SUM;
 	}

@@ -46,7 +46,6 @@ struct tt_executor {
 	struct tt_run run;
 	struct tt_run_fault fault;
 	bool running;
-	int resting; /* lanes of the window that have no slice left */
 	struct lane lanes[TT_EXECUTOR_LANES];
 	uint32_t slots_room, pieces_room, operands_room; /* of each lane */
 	struct tt_node_stage *stage; /* NULL: this rank shares no memory */

@@ -129,7 +129,6 @@ tt_p2p_start(struct tt_p2p *p2p, struct tt_p2p_op *op)
 	assert(p2p->peers != NULL);
 	op->stamp = ++p2p->stamps;
 	op->with = op->peer == TUTTI_ANY_PEER ? -1 : op->peer;
-	p2p->pending++;
 	if (op->receives) {
 		tt_p2p_want(p2p, op);
 	} else if (op->peer == p2p->rank) {
@@ -144,7 +143,6 @@ tt_p2p_start(struct tt_p2p *p2p, struct tt_p2p_op *op)
 void
 tt_p2p_end(struct tt_p2p *p2p, struct tt_p2p_op *op)
 {
-	p2p->pending--;
 	tt_p2p_list_add(&p2p->ended, op);
 }
 
@@ -180,12 +178,6 @@ tt_p2p_take_ended(struct tt_p2p *p2p)
 	return p2p->ended.first != NULL ? tt_p2p_list_pop(&p2p->ended) : NULL;
 }
 
-size_t
-tt_p2p_pending(const struct tt_p2p *p2p)
-{
-	return p2p->pending;
-}
-
 const struct tt_p2p_fault *
 tt_p2p_fault(const struct tt_p2p *p2p)
 {
@@ -208,5 +200,4 @@ tt_p2p_drop(struct tt_p2p *p2p)
 	}
 	p2p->any = p2p->own = p2p->ended = none;
 	p2p->nbusy = 0;
-	p2p->pending = 0;
 }

@@ -100,8 +100,6 @@ void tt_p2p_start(struct tt_p2p *p2p, struct tt_p2p_op *op);
 int tt_p2p_advance(struct tt_p2p *p2p);
 /* The operations that have ended well since the last call, one by one; NULL: no more. */
 struct tt_p2p_op *tt_p2p_take_ended(struct tt_p2p *p2p);
-/* How many operations are started and have not ended. */
-size_t tt_p2p_pending(const struct tt_p2p *p2p);
 /* status TUTTI_OK: none. */
 const struct tt_p2p_fault *tt_p2p_fault(const struct tt_p2p *p2p);
 /* Forgets all operations; the ports must have been cancelled. */

@@ -67,7 +67,6 @@ struct tt_p2p {
 	uint32_t first_lane;
 	int rank, nranks;
 	uint64_t stamps;
-	size_t pending;
 	struct tt_p2p_fault fault;
 	struct tt_p2p_peer *peers; /* NULL until the first use; owned */
 	int *busy; /* peers with something to do; owned */

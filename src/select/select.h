@@ -36,12 +36,10 @@ struct tt_select_call {
 	enum tt_collective collective;
 	tutti_dtype dtype;
 	tutti_op op;
-	bool custom_op; /* not one of the built-in operators */
 	bool ordered; /* not commutative: contributions in rank order */
 	bool weighted; /* each rank's contribution has a scalar: all of them in one reduction */
 	bool uneven;
 	uint64_t bytes; /* as in nccl-tests: the larger of a rank's whole send and receive buffer */
-	uint64_t row_bytes; /* of the widest row */
 	const char *forced; /* options->algorithm, NULL = free */
 };
 
@@ -68,7 +66,7 @@ tutti_status tt_select(
 /* All algorithms of the collective; returns how many. */
 int tt_select_candidates(const struct tt_select_facts *facts, const struct tt_select_call *call,
     struct tt_candidate *candidates, int capacity);
-/* "all_reduce:0-8K=oneshot,8K-=ring;broadcast:chain": ERR_ARGUMENT says what is wrong where. */
+/* "all_reduce:0-8K=oneshot,8K-=ring;broadcast=chain": ERR_ARGUMENT says what is wrong where. */
 tutti_status tt_select_rules_check(const char *rules);
 /* A text or JSON report; returns the length needed without the final zero, like snprintf. */
 size_t tt_select_explain(

@@ -29,7 +29,7 @@ static struct tt_select_call
 call(enum tt_collective collective, uint64_t bytes)
 {
 	return (struct tt_select_call){
-	    .collective = collective, .dtype = TUTTI_FLOAT32, .op = TUTTI_SUM, .bytes = bytes, .row_bytes = bytes};
+	    .collective = collective, .dtype = TUTTI_FLOAT32, .op = TUTTI_SUM, .bytes = bytes};
 }
 
 Test(select, there_is_always_a_legal_choice, .timeout = 20)
