@@ -130,14 +130,15 @@ fits_line(const struct tt_node_stage *s)
 	return bytes <= TT_STAGE_LINE_PAYLOAD;
 }
 
-/* Takes the latest mark into the past: a multiplication per word. */
+/* Before a job with `mark` takes the latest mark into the past: a multiplication per word. */
 static void
-remember(struct tt_node_stage *s)
+remember(struct tt_node_stage *s, const void *mark)
 {
 	uint64_t words[TUTTI_MARK_BYTES / 8];
 
 	memcpy(words, s->mark, sizeof(words));
-	memcpy(s->previous, s->mark, sizeof(s->previous));
+	if (memcmp(s->mark, mark, TUTTI_MARK_BYTES) != 0) /* an operation may have several jobs */
+		memcpy(s->previous, s->mark, sizeof(s->previous));
 	for (size_t i = 0; i < TT_COUNT_OF(words); i++) {
 		s->past = (s->past ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
 		s->past ^= s->past >> 32;
@@ -150,7 +151,7 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 	const bool adds_whole = job->kind == TT_NODE_ALL_REDUCE || job->kind == TT_NODE_REDUCE;
 
 	assert(s->phase == TT_STAGE_ENDED);
-	remember(s);
+	remember(s, job->mark);
 	s->job = *job;
 	memcpy(s->mark, job->mark, TUTTI_MARK_BYTES);
 	s->phase = TT_STAGE_ENTER;

@@ -49,7 +49,7 @@ struct tt_node_stage {
 	uint64_t finished; /* everybody is done with all ticks before this one */
 	uint64_t tick; /* next one to be used */
 	uint64_t past; /* of the marks of all earlier jobs */
-	unsigned char previous[TUTTI_MARK_BYTES]; /* the latest of them */
+	unsigned char previous[TUTTI_MARK_BYTES]; /* the latest of them that is not the job's own */
 	unsigned char mark[TUTTI_MARK_BYTES]; /* of the job */
 	bool strayed; /* it was the past that differed */
 

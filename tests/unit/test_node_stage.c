@@ -371,3 +371,42 @@ Test(node_stage, a_wake_before_the_sleep_ends_it, .timeout = 10)
 	tt_node_stage_destroy(stage);
 	free(shared);
 }
+
+static tutti_status
+run_one(struct tt_node_stage *stage, enum tt_step_kind kind, int root, const void *mark, const void **said)
+{
+	unsigned char src[8] = {0}, dst[8];
+	const struct tt_node_job job = {
+	    .kind = kind, .root = root, .dst = dst, .src = src, .bytes = sizeof(src), .mark = mark};
+	int moved = 0, rank;
+
+	tt_node_stage_start(stage, &job);
+	return tt_node_stage_advance(stage, &moved, &rank, said);
+}
+
+Test(node_stage, an_earlier_difference_is_told_by_the_earlier_mark_also_in_a_later_job, .timeout = 10)
+{
+	const unsigned char mine[TUTTI_MARK_BYTES] = "mine", theirs[TUTTI_MARK_BYTES] = "theirs";
+	const unsigned char next[TUTTI_MARK_BYTES] = "next";
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(3, 8192), 4096));
+	const int ranks[3] = {0, 1, 2};
+	struct tt_node_stage *stage[3];
+	const void *said = NULL;
+
+	memset(shared, 0, tt_node_stage_need(3, 8192));
+	for (int m = 0; m < 3; m++)
+		cr_assert(eq(int, tt_node_stage_create(shared, 3, m, ranks, 8192, &stage[m]), TUTTI_OK));
+	/* Member 0 broadcasts, the others broadcast from member 1: nobody notices. */
+	cr_assert(eq(int, run_one(stage[0], TT_NODE_BROADCAST, 0, mine, &said), TUTTI_OK));
+	for (int m = 1; m < 3; m++)
+		cr_assert(eq(int, run_one(stage[m], TT_NODE_BROADCAST, 1, theirs, &said), TUTTI_OK));
+	/* The next operation has two jobs, and member 0 looks at nobody in the first. */
+	for (int m = 0; m < 2; m++)
+		cr_assert(eq(int, run_one(stage[m], TT_NODE_GATHER, 2, next, &said), TUTTI_OK));
+	cr_assert(eq(int, run_one(stage[1], TT_NODE_BROADCAST, 1, next, &said), TUTTI_OK));
+	cr_assert(eq(int, run_one(stage[0], TT_NODE_BROADCAST, 1, next, &said), TUTTI_ERR_MISMATCH));
+	cr_expect(memcmp(said, mine, TUTTI_MARK_BYTES) == 0);
+	for (int m = 0; m < 3; m++)
+		tt_node_stage_destroy(stage[m]);
+	free(shared);
+}
