@@ -155,6 +155,18 @@ node_cores(const tutti_comm *comm, const struct facts_card *cards, int node)
 	return cores > 0 ? cores : 1;
 }
 
+static tutti_status
+take_rules(const char *rules, struct tt_select_facts *facts)
+{
+	if (rules == NULL)
+		return TUTTI_OK;
+	if (strlen(rules) >= sizeof(facts->rules))
+		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "TUTTI_ALGORITHM has %zu characters: no more than %zu fit",
+		    strlen(rules), sizeof(facts->rules) - 1);
+	snprintf(facts->rules, sizeof(facts->rules), "%s", rules);
+	return tt_select_rules_check(facts->rules);
+}
+
 /* Rank 0's constants, everybody's limits; without a world the rank's own. */
 static tutti_status
 agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t *agreed)
@@ -173,9 +185,7 @@ agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t
 	mine.facts.staging_bytes = (int64_t)comm->settings.staging_bytes;
 	mine.facts.lanes = TT_EXECUTOR_LANES;
 	mine.facts.reproducible = comm->settings.reproducible;
-	if (comm->settings.text[TT_SET_ALGORITHM] != NULL)
-		snprintf(mine.facts.rules, sizeof(mine.facts.rules), "%s", comm->settings.text[TT_SET_ALGORITHM]);
-	status = tt_select_rules_check(mine.facts.rules);
+	status = take_rules(comm->settings.text[TT_SET_ALGORITHM], &mine.facts);
 	comm->facts = mine.facts;
 	comm->facts.cores = mine.cores;
 	*agreed = transports;

@@ -235,7 +235,8 @@ check_peer(const tutti_comm *comm, int peer, bool any)
 }
 
 static tutti_status
-check(const tutti_comm *comm, const struct tt_p2p_op *op, const tutti_options *options, tutti_options *full)
+check(const tutti_comm *comm, const struct tt_p2p_op *op, tutti_dtype dtype, const tutti_options *options,
+    tutti_options *full)
 {
 	*full = (tutti_options)TUTTI_OPTIONS_INIT;
 	TT_TRY(tt_check_options(options));
@@ -243,8 +244,8 @@ check(const tutti_comm *comm, const struct tt_p2p_op *op, const tutti_options *o
 		memcpy(full, options, tt_min_size(options->size, sizeof(*full)));
 	if (full->algorithm != NULL)
 		return tt_fail(TUTTI_ERR_UNSUPPORTED, -1, "a send or receive has no algorithm to choose");
-	TT_TRY(tt_check_dtype((tutti_dtype)op->dtype));
-	TT_TRY(tt_check_buffer("buffer", op->buffer, op->count, (tutti_dtype)op->dtype));
+	TT_TRY(tt_check_dtype(dtype)); /* before it is cut to the envelope's width */
+	TT_TRY(tt_check_buffer("buffer", op->buffer, op->count, dtype));
 	TT_TRY(check_peer(comm, op->peer, op->receives));
 	if (op->tag < 0)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "the tag is %d: tags are 0 to 2147483647", op->tag);
@@ -277,15 +278,15 @@ issue_locked(tutti_comm *comm, const struct tt_p2p_op *op, int *sender, int64_t 
 }
 
 static tutti_status
-issue(
-    tutti_comm *comm, const struct tt_p2p_op *op, int *sender, const tutti_options *options, tutti_request **request)
+issue(tutti_comm *comm, const struct tt_p2p_op *op, tutti_dtype dtype, int *sender, const tutti_options *options,
+    tutti_request **request)
 {
 	tutti_request *issued = NULL;
 	tutti_options full;
 	tutti_status status;
 
 	tt_group_call_begins(comm);
-	TT_TRY(check(comm, op, options, &full));
+	TT_TRY(check(comm, op, dtype, options, &full));
 	TT_TRY(tt_group_check(comm, request));
 	tt_comm_lock(comm);
 	status = issue_locked(comm, op, sender, full.timeout_ms, &issued);
@@ -306,7 +307,7 @@ tutti_send(tutti_comm *comm, const void *buffer, size_t count, tutti_dtype dtype
 	    .tag = tag};
 
 	TT_TRY(tt_check_comm(comm, "tutti_send"));
-	return issue(comm, &op, NULL, options, request);
+	return issue(comm, &op, dtype, NULL, options, request);
 }
 
 tutti_status
@@ -317,5 +318,5 @@ tutti_recv(tutti_comm *comm, void *buffer, size_t count, tutti_dtype dtype, int 
 	    .receives = true, .buffer = buffer, .count = count, .dtype = (uint8_t)dtype, .peer = peer, .tag = tag};
 
 	TT_TRY(tt_check_comm(comm, "tutti_recv"));
-	return issue(comm, &op, sender, options, request);
+	return issue(comm, &op, dtype, sender, options, request);
 }

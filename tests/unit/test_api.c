@@ -7,6 +7,7 @@
 #include <criterion/new/assert.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -204,6 +205,8 @@ Test(api, unknown_types_and_operators_are_refused, TIMED)
 	refuses(comm, tutti_all_reduce(comm, &a, &b, 1, (tutti_dtype)99, TUTTI_SUM, NULL, NULL), TUTTI_ERR_ARGUMENT,
 	    "99");
 	refuses(comm, tutti_broadcast(comm, &a, &b, 1, (tutti_dtype)-1, 0, NULL, NULL), TUTTI_ERR_ARGUMENT, "type");
+	refuses(comm, tutti_send(comm, &a, 1, (tutti_dtype)(256 + TUTTI_INT32), 0, 0, NULL, NULL), TUTTI_ERR_ARGUMENT,
+	    "260");
 	refuses(comm, tutti_all_reduce(comm, &a, &b, 1, TUTTI_INT32, 77, NULL, NULL), TUTTI_ERR_ARGUMENT, "77");
 	refuses(comm, tutti_all_reduce(comm, &a, &b, 1, TUTTI_INT32, -1, NULL, NULL), TUTTI_ERR_ARGUMENT, "operator");
 	cr_expect(eq(i64, b, 7));
@@ -384,6 +387,20 @@ Test(api, an_unknown_algorithm_is_refused_with_the_names_there_are, TIMED)
 	    "ring");
 	cr_expect(eq(int, b, 7));
 	tutti_comm_destroy(comm);
+}
+
+Test(api, rules_that_do_not_fit_are_refused, TIMED)
+{
+	char rules[1024];
+	size_t used = 0;
+	tutti_comm *comm = NULL;
+
+	while (used < 600)
+		used +=
+		    (size_t)snprintf(rules + used, sizeof(rules) - used, "%sall_reduce=ring", used > 0 ? ";" : "");
+	setenv("TUTTI_ALGORITHM", rules, 1);
+	refuses(NULL, tutti_comm_create(1, 0, NULL, NULL, &comm), TUTTI_ERR_ARGUMENT, "TUTTI_ALGORITHM");
+	unsetenv("TUTTI_ALGORITHM");
 }
 
 Test(api, options_and_counts_are_not_needed_after_the_call, TIMED)
