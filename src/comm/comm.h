@@ -142,7 +142,7 @@ struct tt_intent {
 	bool in_place;
 	bool uneven;
 	const size_t *in_counts, *in_offsets, *out_counts, *out_offsets; /* uneven, lent for the call */
-	uint32_t counts_hash;
+	uint32_t counts_hash; /* uneven: of counts that are the same on every rank, else 0 */
 	bool nothing; /* no elements on any rank: takes a sequence number and ends */
 	uint8_t flags; /* TT_CALL_SPLIT */
 	const struct tt_run *(*next_run)(tutti_request *request); /* see struct tutti_request */

@@ -180,7 +180,7 @@ plan_run(tutti_comm *comm, const struct tt_intent *intent, const struct tt_selec
 	TT_TRY(tt_plan_cache_get(comm->plans, choice.algorithm->make, &shape, &run->plan));
 	run->window = choice.window;
 	run->operands.slices = choice.slices;
-	if (!intent->uneven) {
+	if (!intent->uneven || intent->counts_hash != 0) { /* rows that all ranks know */
 		least = tt_executor_slices(comm->executor, run->plan, &run->operands, run->window);
 		run->operands.slices = least > choice.slices ? least : choice.slices;
 	}
