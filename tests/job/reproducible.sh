@@ -53,9 +53,10 @@ if [ $? != 77 ]; then
 	done
 fi
 
+# Among the algorithms that may be used then, some sum in another order: the program itself must find that.
 tells() {
-	on_one 3 TUTTI_TRANSPORTS=shm >"$work/on"
-	! "$tutti" run -n 3 --no-prefix "$program" off >"$work/off" || ! cmp -s "$work/on" "$work/off"
+	"$tutti" run -n 3 --no-prefix "$program" off >"$work/off"
+	grep -q '^DIFFERENT ' "$work/off"
 }
 check "without reproducible the bits differ: the hashes can tell" tells
 finish
