@@ -23,8 +23,7 @@
 #define CROWDED_YIELDS 64 /* where the peer probably needs this very core: it runs while this rank yields */
 #define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
 #define HOGGED_WAITS 1000
-#define HOGGED_POLLS \
-	3000 /* with a pause: 50 to 150 us, then to sleep: a waker gets the core back from a hog at once */
+#define HOGGED_POLLS 600 /* with a pause: 30 to 60 us; then to sleep: a waker gets the core back from a hog at once */
 #define NS_PER_S INT64_C(1000000000)
 
 void
