@@ -22,7 +22,7 @@ struct tt_failure_message {
 	uint64_t sequence;
 	int32_t rank; /* report: the accused */
 	uint32_t kind; /* report */
-	uint64_t issued;
+	uint64_t issued, finished;
 	uint32_t has_call, driving;
 	struct tt_call call;
 	int32_t status, nranks; /* verdict */
@@ -41,7 +41,7 @@ struct tt_rank_state {
 	uint64_t left_issued;
 	/* of the current inquest */
 	bool answered, has_call, driving;
-	uint64_t issued;
+	uint64_t issued, finished;
 	struct tt_call call;
 };
 

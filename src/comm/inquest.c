@@ -27,6 +27,7 @@ tt_inquest_answer(struct tt_failure *f, int rank, const struct tt_failure_messag
 
 	state->answered = true;
 	state->issued = m->issued;
+	state->finished = m->finished;
 	state->driving = m->driving != 0;
 	state->has_call = m->has_call != 0;
 	state->call = m->call;
@@ -39,9 +40,10 @@ tt_inquest_fill(
 	const int64_t driven_ns = (int64_t)tt_load_relaxed(&f->driven_ns);
 
 	*m = (struct tt_failure_message){.type = TT_MESSAGE_STATUS, .inquest = number, .sequence = sequence};
+	m->finished = tt_load_relaxed(&f->finished);
 	m->issued = tt_load_acquire(&f->issued);
 	/* A rank that has finished its part does not hold the operation up. */
-	m->driving = now_ns - driven_ns < DRIVEN_NS || tt_load_relaxed(&f->finished) >= sequence;
+	m->driving = now_ns - driven_ns < DRIVEN_NS || m->finished >= sequence;
 	m->has_call = tt_failure_find_call(f, sequence, &m->call);
 }
 
@@ -151,36 +153,75 @@ list_ranks(char *text, size_t room, const int *ranks, int n)
 	return used;
 }
 
-static void
-judge_timeout(struct tt_failure *f, int64_t now_ns)
+/* The operation to judge: a rank that waits in an earlier one is a victim too, and whoever keeps the earliest waiting is
+ * the cause. */
+static uint64_t
+earliest_awaited(const struct tt_failure *f)
 {
-	int absent[16], idle[16], nabsent = 0, nidle = 0;
-	char list[128];
-	tutti_error error;
+	uint64_t sequence = f->inquest.sequence;
 
 	for (int r = 0; r < f->size; r++) {
 		const struct tt_rank_state *state = &f->ranks[r];
 
-		if (!state->answered || state->issued < f->inquest.sequence) {
-			if (nabsent < 16)
-				absent[nabsent] = r;
-			nabsent++;
-		} else if (!state->driving) {
-			if (nidle < 16)
-				idle[nidle] = r;
-			nidle++;
-		}
+		if (state->answered && state->driving && state->finished < state->issued &&
+		    state->finished + 1 < sequence)
+			sequence = state->finished + 1;
 	}
-	if (nabsent > 0) {
-		list_ranks(list, sizeof(list), absent, nabsent);
-		tt_error_fill(&error, TUTTI_ERR_TIMEOUT, absent, nabsent, f->inquest.sequence,
-		    "%s: %s %s not called it (stopped, still computing, or gone another way?)", f->inquest.text, list,
-		    nabsent == 1 ? "has" : "have");
-	} else if (nidle > 0) {
-		list_ranks(list, sizeof(list), idle, nidle);
-		tt_error_fill(&error, TUTTI_ERR_TIMEOUT, idle, nidle, f->inquest.sequence,
-		    "%s: %s started it but %s not advance it (tutti_wait, tutti_test or progress_thread = 1 would)",
-		    f->inquest.text, list, nidle == 1 ? "does" : "do");
+	return sequence;
+}
+
+struct rank_list {
+	int rank[16], n;
+};
+
+static void
+add_rank(struct rank_list *list, int rank)
+{
+	if (list->n < (int)TT_COUNT_OF(list->rank))
+		list->rank[list->n] = rank;
+	list->n++;
+}
+
+/* Who did not call operation `sequence`, and who called it but does not drive it. */
+static void
+find_culprits(const struct tt_failure *f, uint64_t sequence, struct rank_list *absent, struct rank_list *idle)
+{
+	absent->n = idle->n = 0;
+	for (int r = 0; r < f->size; r++) {
+		const struct tt_rank_state *state = &f->ranks[r];
+
+		if (!state->answered || state->issued < sequence)
+			add_rank(absent, r);
+		else if (!state->driving && state->finished < sequence)
+			add_rank(idle, r);
+	}
+}
+
+static void
+judge_timeout(struct tt_failure *f, int64_t now_ns)
+{
+	uint64_t sequence = earliest_awaited(f);
+	struct rank_list absent, idle;
+	char list[128], which[64] = "it";
+	tutti_error error;
+
+	find_culprits(f, sequence, &absent, &idle);
+	if (absent.n + idle.n == 0 && sequence != f->inquest.sequence) {
+		sequence = f->inquest.sequence;
+		find_culprits(f, sequence, &absent, &idle);
+	}
+	if (sequence != f->inquest.sequence)
+		snprintf(which, sizeof(which), "operation %" PRIu64 " before it", sequence);
+	if (absent.n > 0) {
+		list_ranks(list, sizeof(list), absent.rank, absent.n);
+		tt_error_fill(&error, TUTTI_ERR_TIMEOUT, absent.rank, absent.n, f->inquest.sequence,
+		    "%s: %s %s not called %s (stopped, still computing, or gone another way?)", f->inquest.text, list,
+		    absent.n == 1 ? "has" : "have", which);
+	} else if (idle.n > 0) {
+		list_ranks(list, sizeof(list), idle.rank, idle.n);
+		tt_error_fill(&error, TUTTI_ERR_TIMEOUT, idle.rank, idle.n, f->inquest.sequence,
+		    "%s: %s started %s but %s not advance it (tutti_wait, tutti_test or progress_thread = 1 would)",
+		    f->inquest.text, list, which, idle.n == 1 ? "does" : "do");
 	} else {
 		tt_error_fill(&error, TUTTI_ERR_TIMEOUT, NULL, 0, f->inquest.sequence,
 		    "%s: all ranks called it and wait; a longer timeout_ms may be needed", f->inquest.text);

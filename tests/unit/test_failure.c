@@ -256,6 +256,31 @@ Test(failure, a_timeout_names_those_who_have_not_called, .timeout = 10)
 	town_close(&town);
 }
 
+/* Rank 2 is stopped before operation 9; rank 1 waits for it there, rank 0 needed nobody in 9 and waits in 10. */
+Test(failure, a_timeout_does_not_name_a_rank_that_waits_in_an_earlier_operation, .timeout = 10)
+{
+	struct town town;
+
+	town_open(&town, 3, 12);
+	for (int r = 0; r < 3; r++) {
+		calls(&town, r, 8, 4);
+		tt_failure_finished(town.place[r].failure, 8);
+	}
+	calls(&town, 0, 9, 4);
+	calls(&town, 1, 9, 4);
+	tt_failure_finished(town.place[0].failure, 9);
+	calls(&town, 0, 10, 4);
+	town.place[2].deaf = true;
+	report(&town, 0, TT_REPORT_TIMEOUT, -1, 10);
+	for (int i = 0; i < 20; i++) {
+		tt_failure_driven(town.place[0].failure, town.now_ns);
+		tt_failure_driven(town.place[1].failure, town.now_ns);
+		town_live(&town, 100 * TT_MS);
+	}
+	expect_all(&town, TUTTI_ERR_TIMEOUT, 2, 1);
+	town_close(&town);
+}
+
 Test(failure, a_timeout_names_the_stopped_process, .timeout = 10)
 {
 	struct town town;
