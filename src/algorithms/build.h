@@ -83,6 +83,11 @@ void tt_build_pairwise(struct tt_plan *plan, int window);
 /* All-to-all in log_radix(P) hops: see bruck.c. */
 void tt_build_bruck(struct tt_plan *plan, int radix);
 
+/* Broadcast and reduction of at most 16 blocks, one in each round: see circulant_blocks.c. More than one rank. */
+void tt_build_circulant_broadcast(struct tt_plan *plan, int blocks);
+void tt_build_circulant_reduce(struct tt_plan *plan, int blocks);
+struct tt_algorithm_cost tt_circulant_cost(int nranks, int blocks, double reduced);
+
 /* A group of ranks that share a row: the parts first, first+1, ... first+n-1 of `of` are dealt to its n members. */
 struct tt_lane {
 	const int *ranks; /* in rank order */

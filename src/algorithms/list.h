@@ -36,6 +36,8 @@
 	entry(tt_broadcast_knomial) \
 	entry(tt_broadcast_tree) \
 	entry(tt_broadcast_scatter_gather) \
+	entry(tt_broadcast_circulant) \
+	entry(tt_broadcast_circulant16) \
 	entry(tt_broadcast_node) \
 	entry(tt_broadcast_hierarchical) \
 	entry(tt_reduce_direct) \
@@ -44,6 +46,8 @@
 	entry(tt_reduce_chain) \
 	entry(tt_reduce_tree) \
 	entry(tt_reduce_scatter_gather) \
+	entry(tt_reduce_circulant) \
+	entry(tt_reduce_circulant16) \
 	entry(tt_reduce_node) \
 	entry(tt_reduce_hierarchical) \
 	entry(tt_scatter_linear) \
