@@ -6,6 +6,7 @@
 #	need_tool NAME PACKAGE [DNF-PACKAGE]      a program
 #	need_library NAME PACKAGE [DNF-PACKAGE]   a library that pkg-config knows
 #	want_tool, want_library                   the same, but it goes without (with a note)
+#	want_file PATH PACKAGE [DNF-PACKAGE]      a file, without which it goes too
 #	need_install
 #
 # When nothing is missing, nothing is called and no network is touched.
@@ -42,6 +43,13 @@ want_tool() {
 
 want_library() {
 	need_has_library "$1" || {
+		want_apt+=("$2")
+		want_dnf+=("${3:-$2}")
+	}
+}
+
+want_file() {
+	[ -e "$1" ] || {
 		want_apt+=("$2")
 		want_dnf+=("${3:-$2}")
 	}

@@ -1,33 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * measure.c - the same measurement for every library: common start by a barrier, the input rewritten by its owner
- * before each call, the time of an iteration is that of the slowest rank, the result checked, the median over the
- * iterations printed.
+ * measure.c - the same measurement for every library: the input is rewritten by its owner before each call, all ranks
+ * start together (stage.h), an iteration lasts until the slowest rank is back, and the result is checked.
  *
- *	measure COLLECTIVE,... BYTES,... ITERATIONS
+ *	measure COLLECTIVE,... BYTES,... ITERATIONS COLD
  *
- * BYTES as in nccl-tests: the larger of a rank's whole send and receive buffer. Prints "collective bytes microseconds".
+ * BYTES as in nccl-tests: the larger of a rank's whole send and receive buffer. COLD: bytes through which the buffers
+ * of a rank rotate, so that none of them is in a cache; 0 keeps one pair of buffers. Prints
+ * "collective bytes median_us p99_us handoff_ns", the handoff being the mean of those before and after.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "peer.h"
+#include "stage.h"
 
 struct run {
 	int rank, size;
-	float *send, *recv;
-	size_t floats;
+	struct stage *stage;
+	float *memory; /* of all buffers */
+	size_t floats; /* of one buffer */
+	size_t pairs; /* of buffers */
+	float *send, *recv; /* the pair in use */
 };
 
-static double
-now_us(void)
+static void
+use_pair(struct run *r, size_t k)
 {
-	struct timespec t;
+	r->send = r->memory + 2 * (k % r->pairs) * r->floats;
+	r->recv = r->send + r->floats;
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+static bool
+can(const char *what)
+{
+	return strcmp(what, "reduce_scatter") == 0 ? peer.reduce_scatter != NULL
+	       : strcmp(what, "scatter") == 0      ? peer.scatter != NULL
+	       : strcmp(what, "gather") == 0       ? peer.gather != NULL
+						   : true;
 }
 
 static int
@@ -115,7 +128,24 @@ ascending(const void *a, const void *b)
 }
 
 static int
-measure(const struct run *r, const char *what, size_t bytes, int iterations)
+one_call(struct run *r, const char *what, size_t count, int iteration, double *us, int *bad)
+{
+	double start;
+
+	use_pair(r, (size_t)iteration);
+	rewrite(r, what, count, iteration);
+	if (peer.barrier() != 0)
+		return -1;
+	start = stage_meet(r->stage);
+	if (call(r, what, count) != 0)
+		return -1;
+	*us = stage_latest(r->stage, stage_now_us()) - start;
+	*bad |= wrong(r, what, count, iteration);
+	return 0;
+}
+
+static int
+measure(struct run *r, const char *what, size_t bytes, int iterations)
 {
 	const size_t n = bytes / sizeof(float) / (size_t)r->size * (size_t)r->size;
 	const size_t count =
@@ -123,77 +153,80 @@ measure(const struct run *r, const char *what, size_t bytes, int iterations)
 		? bytes / sizeof(float)
 		: n;
 	const int warm = iterations / 10 + 2;
-	double *mine = calloc((size_t)iterations, sizeof(double));
-	double *all = calloc((size_t)iterations * (size_t)r->size, sizeof(double));
-	double bad = 0;
+	double *us = calloc((size_t)iterations, sizeof(double));
+	double handoff, unused;
+	int bad = 0;
 
-	for (int k = -warm; k < iterations; k++) {
-		double start;
-
-		rewrite(r, what, count, k + warm);
-		if (peer.barrier() != 0)
+	for (int k = 0; k < warm; k++)
+		if (one_call(r, what, count, k, &unused, &bad) != 0)
 			return -1;
-		start = now_us();
-		if (call(r, what, count) != 0)
+	handoff = stage_handoff(r->stage);
+	for (int k = 0; k < iterations; k++)
+		if (one_call(r, what, count, warm + k, &us[k], &bad) != 0)
 			return -1;
-		if (k >= 0)
-			mine[k] = now_us() - start;
-		if (wrong(r, what, count, k + warm))
-			bad = 1;
-	}
+	handoff = (handoff + stage_handoff(r->stage)) / 2;
 	if (bad != 0)
 		fprintf(stderr, "measure: %s %s of %zu bytes: rank %d has a wrong result\n", peer.name, what, bytes,
 		    r->rank);
-	if (peer.collect(mine, all, (size_t)iterations) != 0)
-		return -1;
-	for (int k = 0; k < iterations && r->rank == 0; k++)
-		for (int p = 0; p < r->size; p++)
-			if (all[(size_t)p * (size_t)iterations + (size_t)k] > mine[k])
-				mine[k] = all[(size_t)p * (size_t)iterations + (size_t)k];
 	if (r->rank == 0) {
-		qsort(mine, (size_t)iterations, sizeof(double), ascending);
-		printf("%s %zu %.3f\n", what, bytes, mine[iterations / 2]);
+		qsort(us, (size_t)iterations, sizeof(double), ascending);
+		printf(
+		    "%s %zu %.3f %.3f %.0f\n", what, bytes, us[iterations / 2], us[iterations * 99 / 100], handoff);
 		fflush(stdout);
 	}
-	free(mine);
-	free(all);
-	return bad != 0 ? 1 : 0;
+	free(us);
+	return bad;
+}
+
+/* Large ones take long: fewer of them. */
+static int
+fewer(int iterations, size_t bytes)
+{
+	if (bytes > 65536)
+		iterations = (int)((double)iterations * 65536 / (double)bytes);
+	return iterations < 15 ? 15 : iterations;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct run r = {0};
-	size_t most = 0;
+	struct run r = {.pairs = 1};
+	size_t most = 0, cold;
 	int failed = 0;
 	char *end;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: measure COLLECTIVE,... BYTES,... ITERATIONS\n");
+	if (argc != 5) {
+		fprintf(stderr, "usage: measure COLLECTIVE,... BYTES,... ITERATIONS COLD\n");
 		return 2;
 	}
 	if (peer.open(&r.rank, &r.size) != 0)
+		return 1;
+	/* A library with threads of its own needs the cores that a spinning wait would take. */
+	r.stage =
+	    stage_open(r.rank, r.size, getenv("MEASURE_YIELD") != NULL || r.size > sysconf(_SC_NPROCESSORS_ONLN));
+	if (r.stage == NULL || (peer.ready != NULL && peer.ready(r.stage) != 0))
 		return 1;
 	for (const char *p = argv[2]; *p != '\0'; p = *end == ',' ? end + 1 : end) {
 		const size_t bytes = strtoull(p, &end, 10);
 
 		most = bytes > most ? bytes : most;
 	}
-	r.floats = most / sizeof(float) + 64;
-	r.send = calloc(r.floats, sizeof(float));
-	r.recv = calloc(r.floats, sizeof(float));
+	r.floats = (most + 256) / 64 * 16;
+	cold = strtoull(argv[4], NULL, 10);
+	if (cold > 2 * r.floats * sizeof(float))
+		r.pairs = cold / (2 * r.floats * sizeof(float));
+	r.memory = aligned_alloc(4096, (2 * r.pairs * r.floats * sizeof(float) + 4095) / 4096 * 4096);
+	if (r.memory == NULL)
+		return 1;
+	memset(r.memory, 0, 2 * r.pairs * r.floats * sizeof(float));
 	for (char *what = strtok(argv[1], ","); what != NULL && !failed; what = strtok(NULL, ","))
 		for (const char *p = argv[2]; *p != '\0' && !failed; p = *end == ',' ? end + 1 : end) {
 			const size_t bytes = strtoull(p, &end, 10);
-			int iterations = atoi(argv[3]);
 
-			/* Large ones take long: fewer of them. */
-			if (bytes > 65536)
-				iterations = (int)((double)iterations * 65536 / (double)bytes);
-			failed = measure(&r, what, bytes, iterations < 15 ? 15 : iterations);
+			if (can(what))
+				failed = measure(&r, what, bytes, fewer(atoi(argv[3]), bytes));
 		}
-	free(r.send);
-	free(r.recv);
+	free(r.memory);
 	peer.close();
 	return failed != 0;
 }

@@ -7,12 +7,16 @@
 
 #include <stddef.h>
 
+struct stage;
+
 /* Buffers hold float32; `count` is what the collective's own call takes; the root is rank 0. */
 struct peer {
 	const char *name;
 	int (*open)(int *rank, int *size); /* 0 = fine, as all of them */
+	int (*ready)(struct stage *stage); /* what needs all ranks to hear of something; may be NULL */
 	void (*close)(void);
 	int (*barrier)(void);
+	/* Collectives that the library has not are NULL. */
 	int (*all_reduce)(const float *send, float *recv, size_t count);
 	int (*reduce_scatter)(const float *send, float *recv, size_t recv_count);
 	int (*all_gather)(const float *send, float *recv, size_t send_count);
@@ -21,10 +25,13 @@ struct peer {
 	int (*scatter)(const float *send, float *recv, size_t recv_count);
 	int (*gather)(const float *send, float *recv, size_t send_count);
 	int (*all_to_all)(const float *send, float *recv, size_t count_per_peer);
-	/* n doubles of every rank to rank 0, for the statistics */
-	int (*collect)(const double *mine, double *all, size_t n);
 };
 
-extern const struct peer peer;
+#ifdef __cplusplus
+extern "C"
+#else
+extern
+#endif
+    const struct peer peer;
 
 #endif /* PEER_H */

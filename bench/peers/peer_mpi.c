@@ -76,11 +76,5 @@ all_to_all(const float *send, float *recv, size_t count)
 	return MPI_Alltoall(send, (int)count, MPI_FLOAT, recv, (int)count, MPI_FLOAT, MPI_COMM_WORLD);
 }
 
-static int
-collect(const double *mine, double *all, size_t n)
-{
-	return MPI_Gather(mine, (int)n, MPI_DOUBLE, all, (int)n, MPI_DOUBLE, 0, MPI_COMM_WORLD);
-}
-
-const struct peer peer = {"MPI", open_peer, close_peer, barrier, all_reduce, reduce_scatter, all_gather, broadcast,
-    reduce, scatter, gather, all_to_all, collect};
+const struct peer peer = {"MPI", open_peer, NULL, close_peer, barrier, all_reduce, reduce_scatter, all_gather,
+    broadcast, reduce, scatter, gather, all_to_all};

@@ -91,11 +91,5 @@ all_to_all(const float *send, float *recv, size_t count)
 	return told(tutti_all_to_all(comm, send, recv, count, TUTTI_FLOAT32, NULL, NULL));
 }
 
-static int
-collect(const double *mine, double *all, size_t n)
-{
-	return told(tutti_all_gather(comm, mine, all, n, TUTTI_FLOAT64, NULL, NULL));
-}
-
-const struct peer peer = {"Tutti", open_peer, close_peer, barrier, all_reduce, reduce_scatter, all_gather, broadcast,
-    reduce, scatter, gather, all_to_all, collect};
+const struct peer peer = {"Tutti", open_peer, NULL, close_peer, barrier, all_reduce, reduce_scatter, all_gather,
+    broadcast, reduce, scatter, gather, all_to_all};
