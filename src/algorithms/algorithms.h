@@ -15,11 +15,15 @@ enum {
 	TT_ALG_ONE_NODE = 1u << 2, /* all ranks must be on one node */
 	TT_ALG_POWER_OF_TWO = 1u << 3, /* of ranks */
 	TT_ALG_UNEVEN = 1u << 4, /* serves the v-forms too */
+	TT_ALG_NEIGHBOURS =
+	    1u << 5, /* most bytes go between ranks with neighbouring numbers: its plan is made for ranks
+	                                renumbered in the order of the machine */
 };
 
 /* What the selector's closed forms are made of; r = rounds on the critical path. */
 struct tt_algorithm_cost {
 	double messages; /* α: sequential messages on the critical path */
+	double meetings; /* so many of them are no messages but steps of the node stage */
 	double overheads; /* o: messages posted beyond those */
 	double bytes; /* on the wire per rank, in units of n (n as in nccl-tests: the larger whole buffer) */
 	double reduced; /* bytes reduced per rank, in units of n */

@@ -43,7 +43,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_all_gather_ring = {
     .name = "ring",
     .collective = TT_ALL_GATHER,
-    .flags = TT_ALG_UNEVEN,
+    .flags = TT_ALG_UNEVEN | TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "rows go round the ring; large messages, neighbours only",

@@ -92,6 +92,7 @@ cost(int nranks, int nnodes)
 	const double others = nnodes - 1, members = nnodes ? (double)nranks / nnodes : 1;
 
 	return (struct tt_algorithm_cost){.messages = nnodes > 1 ? 4 : 2,
+	    .meetings = 2,
 	    .overheads = nnodes > 2 ? 2 * (others - 1) : 0,
 	    .bytes = nnodes ? 2 * others / nnodes / members : 0,
 	    .reduced = 1 + 1 / members,

@@ -56,6 +56,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_all_reduce_ring = {
     .name = "ring",
     .collective = TT_ALL_REDUCE,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "each part goes round the ring twice; large messages, neighbours only",

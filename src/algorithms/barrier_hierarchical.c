@@ -39,7 +39,7 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = tt_log2_up(nnodes) + 2.0};
+	return (struct tt_algorithm_cost){.messages = tt_log2_up(nnodes) + 2.0, .meetings = 2};
 }
 
 const struct tt_algorithm tt_barrier_hierarchical = {

@@ -42,6 +42,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_broadcast_chain = {
     .name = "chain",
     .collective = TT_BROADCAST,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "from rank to rank, slice after slice; large messages, few ranks",

@@ -67,7 +67,7 @@ static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
 	return (struct tt_algorithm_cost){
-	    .messages = tt_log2_up(nnodes) + 1.0, .bytes = tt_log2_up(nnodes), .copied = 2};
+	    .messages = tt_log2_up(nnodes) + 1.0, .meetings = 1, .bytes = tt_log2_up(nnodes), .copied = 2};
 }
 
 const struct tt_algorithm tt_broadcast_hierarchical = {

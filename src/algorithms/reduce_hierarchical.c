@@ -60,7 +60,8 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = tt_log2_up(nnodes) + 1.0,
+	return (struct tt_algorithm_cost){.messages = tt_log2_up(nnodes) + 2.0,
+	    .meetings = 2,
 	    .bytes = tt_log2_up(nnodes),
 	    .reduced = 1 + tt_log2_up(nnodes),
 	    .copied = 2};

@@ -96,6 +96,7 @@ cost(int nranks, int nnodes)
 	const double others = nnodes - 1;
 
 	return (struct tt_algorithm_cost){.messages = nnodes > 1 ? 2 : 1,
+	    .meetings = 1,
 	    .overheads = nnodes > 2 ? others - 1 : 0,
 	    .bytes = others / nranks,
 	    .reduced = 1 + (double)nnodes / nranks,

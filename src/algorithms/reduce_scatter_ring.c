@@ -49,7 +49,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_reduce_scatter_ring = {
     .name = "ring",
     .collective = TT_REDUCE_SCATTER,
-    .flags = TT_ALG_UNEVEN,
+    .flags = TT_ALG_UNEVEN | TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "each row goes once round the ring; large messages, neighbours only",

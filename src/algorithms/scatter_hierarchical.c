@@ -90,6 +90,7 @@ cost(int nranks, int nnodes)
 	const double others = nnodes - 1;
 
 	return (struct tt_algorithm_cost){.messages = nnodes > 1 ? 2 : 1,
+	    .meetings = 1,
 	    .overheads = nnodes > 2 ? others - 1 : 0,
 	    .bytes = nnodes ? others / nnodes : 0,
 	    .copied = 2.0 / (nnodes ? nnodes : 1)};

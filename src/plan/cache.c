@@ -16,6 +16,7 @@ struct entry {
 	tt_plan_maker maker;
 	const int *node_of; /* its identity: a job's map does not change */
 	int nnodes;
+	const int *order; /* likewise */
 	size_t bytes;
 	unsigned pins;
 	struct entry *next; /* in its bucket */
@@ -47,7 +48,7 @@ matches(const struct entry *e, tt_plan_maker maker, const struct tt_shape *shape
 
 	return e->maker == maker && s->collective == shape->collective && s->rank == shape->rank &&
 	       s->nranks == shape->nranks && s->root == shape->root && s->in_place == shape->in_place &&
-	       e->node_of == shape->node_of && e->nnodes == shape->nnodes;
+	       e->node_of == shape->node_of && e->nnodes == shape->nnodes && e->order == shape->order;
 }
 
 static void
@@ -99,7 +100,7 @@ make_entry(tt_plan_maker maker, const struct tt_shape *shape, struct entry **mad
 
 	TT_TRY(tt_alloc(1, sizeof(*e), "a cached plan", &memory));
 	e = memory;
-	const tutti_status status = maker(shape, &e->plan);
+	const tutti_status status = tt_plan_make_ordered(maker, shape, &e->plan);
 
 	if (status != TUTTI_OK) {
 		tt_plan_fini(&e->plan);
@@ -109,6 +110,7 @@ make_entry(tt_plan_maker maker, const struct tt_shape *shape, struct entry **mad
 	e->maker = maker;
 	e->node_of = shape->node_of;
 	e->nnodes = shape->nnodes;
+	e->order = shape->order;
 	e->bytes =
 	    sizeof(*e) + e->plan.steps_room * sizeof(struct tt_step) + e->plan.spans_room * sizeof(struct tt_span);
 	*made = e;

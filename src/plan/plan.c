@@ -142,6 +142,7 @@ tt_plan_init(struct tt_plan *plan, const char *algorithm, const struct tt_shape 
 {
 	*plan = (struct tt_plan){.algorithm = algorithm, .shape = *shape, .error = TUTTI_OK};
 	plan->shape.node_of = NULL;
+	plan->shape.order = plan->shape.position = NULL;
 	if (shape->nranks < 1 || shape->rank < 0 || shape->rank >= shape->nranks || shape->root < 0 ||
 	    shape->root >= shape->nranks)
 		reject(plan, "the shape has no such rank or root");

@@ -64,6 +64,9 @@ struct tt_shape {
 	bool in_place; /* this rank's OUT is its IN (the positions that tutti.h names) */
 	const int *node_of; /* node of each rank, 0.. in order of first rank; NULL = every rank a node of its own */
 	int nnodes;
+	/* The ranks in the order of the machine and each rank's place in it, for algorithms that follow it (see
+	 * tt_plan_make_ordered); NULL = as they are numbered. */
+	const int *order, *position;
 };
 
 enum tt_buffer { TT_IN, TT_OUT, TT_TMP, TT_TOKEN /* nothing: a message of 0 bytes that is sent all the same */ };
@@ -117,7 +120,7 @@ struct tt_step {
 
 struct tt_plan {
 	const char *algorithm; /* its name in the table */
-	struct tt_shape shape; /* node_of is not kept: NULL */
+	struct tt_shape shape; /* node_of, order and position are not kept: NULL */
 	struct tt_step *steps; /* owned */
 	struct tt_span *spans; /* owned */
 	uint32_t nsteps, nspans, steps_room, spans_room;
@@ -229,6 +232,10 @@ tutti_status tt_plan_simulate(const struct tt_plan *const *plans, int nranks, co
 
 struct tt_plan_cache; /* one thread at a time */
 typedef tutti_status (*tt_plan_maker)(const struct tt_shape *shape, struct tt_plan *plan);
+
+/* The plan that `maker` makes for the shape, with places in shape->order for ranks if it has one; then the algorithm has
+ * neither node-stage steps nor spans of several rows. */
+tutti_status tt_plan_make_ordered(tt_plan_maker maker, const struct tt_shape *shape, struct tt_plan *plan);
 
 tutti_status tt_plan_cache_create(size_t most_bytes, struct tt_plan_cache **cache);
 void tt_plan_cache_destroy(struct tt_plan_cache *cache);

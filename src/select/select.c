@@ -5,9 +5,13 @@
  * The price is LogGP's: α for each message that must wait for another, o for each message beyond those, β and γ for
  * bytes on the wire and bytes reduced, plus copies. With more ranks than cores every dependent round costs a turn of
  * the scheduler instead, which is what makes the algorithms with few rounds win there.
+ *
+ * Prices are compared on every rank, and ranks may be different machines: this file and the algorithms are compiled so
+ * that every product and sum is rounded by itself (no fused multiply-add), and use nothing whose last bit is free.
  */
 #include "select/select.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,33 +20,9 @@
 #include "kernels/kernels.h"
 #include "select/rules.h"
 
-#define CHUNK_BYTES 65536.0 /* of one message where there is enough to cut: amortizes α, stays in a core's cache */
-#define SWITCH_S 1.5e-6 /* a core's change from one rank to another */
-
-void
-tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes, const int *node_of)
-{
-	*facts = (struct tt_select_facts){.nranks = nranks,
-	    .nnodes = nnodes,
-	    .cores = 1,
-	    .staging_bytes = 4 << 20,
-	    .lanes = 1,
-	    .meet_s = 0.12e-6,
-	    .one_meeting_bytes = 32 << 10,
-	    .same_node = {.alpha_s = 0.4e-6, .over_s = 0.15e-6, .beta_s = 1 / 8e9},
-	    .between_nodes = {.alpha_s = 12e-6, .over_s = 3e-6, .beta_s = 1 / 2.5e9},
-	    .reduce_s_per_byte = 1 / 30e9,
-	    .copy_s_per_byte = 1 / 40e9};
-	facts->least_per_node = nranks;
-	for (int node = 0; node < nnodes; node++) {
-		int members = node_of == NULL && nnodes == 1 ? nranks : 0;
-
-		for (int r = 0; node_of != NULL && r < nranks; r++)
-			members += node_of[r] == node;
-		facts->most_per_node = members > facts->most_per_node ? members : facts->most_per_node;
-		facts->least_per_node = members < facts->least_per_node ? members : facts->least_per_node;
-	}
-}
+#if FLT_EVAL_METHOD != 0
+#error "prices must be the same on every rank: build for an instruction set whose doubles are doubles (SSE2)"
+#endif
 
 /* ---- eligibility ------------------------------------------------------------------------------------------- */
 
@@ -88,24 +68,46 @@ why_not(const struct tt_select_facts *facts, const struct tt_select_call *call, 
 
 /* ---- price ---------------------------------------------------------------------------------------------------- */
 
+/* Bytes on the wire cost what a rank's own share costs, or what all ranks of its host put through the card they share,
+ * whichever is more. */
+static double
+wire_s(const struct tt_select_facts *facts, const struct tt_algorithm *algorithm, double bytes, double share)
+{
+	const struct tt_link_cost *link = facts->nnodes > 1 ? &facts->between_nodes : &facts->same_node;
+	const double own = bytes * link->beta_s * share;
+	double leaving; /* the host */
+
+	if (facts->nnodes == 1 || facts->card_s_per_byte <= 0)
+		return own;
+	if (tt_collective_has_root(algorithm->collective))
+		leaving = bytes; /* the root's, or one rank's of each host */
+	else if ((algorithm->flags & TT_ALG_NODE) != 0)
+		leaving = bytes * facts->most_per_node;
+	else if ((algorithm->flags & TT_ALG_NEIGHBOURS) != 0)
+		leaving = bytes;
+	else
+		leaving = bytes * facts->most_per_node * (facts->nnodes - 1) / facts->nnodes;
+	return own > leaving * facts->card_s_per_byte ? own : leaving * facts->card_s_per_byte;
+}
+
 static void
 price(const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_candidate *candidate)
 {
 	const struct tt_algorithm_cost cost = candidate->algorithm->cost(facts->nranks, facts->nnodes);
 	const struct tt_link_cost *link = facts->nnodes > 1 ? &facts->between_nodes : &facts->same_node;
 	const double n = (double)call->bytes;
-	const double crowd = (double)facts->most_per_node / (facts->cores > 0 ? facts->cores : 1);
-	const double turn = crowd > 1 ? crowd * SWITCH_S : 0;
+	const double crowd = (double)facts->most_per_host / (facts->cores > 0 ? facts->cores : 1);
+	const double turn = crowd > 1 ? crowd * facts->turn_s : 0;
 	const double share = crowd > 1 ? crowd : 1;
-	double alpha = link->alpha_s, messages = cost.messages;
+	const bool all_meet =
+	    (candidate->algorithm->flags & TT_ALG_ONE_NODE) != 0 && (candidate->algorithm->flags & TT_ALG_NODE) != 0;
+	double messages = all_meet ? 0 : cost.messages - cost.meetings, meetings = cost.messages - messages;
 
-	if ((candidate->algorithm->flags & TT_ALG_ONE_NODE) != 0 && (candidate->algorithm->flags & TT_ALG_NODE) != 0)
-		alpha = facts->meet_s;
-	if (candidate->algorithm->flags & TT_ALG_NODE &&
-	    call->bytes <= facts->one_meeting_bytes / (uint64_t)facts->nranks && messages > 1 && facts->nnodes == 1)
-		messages = 1; /* one meeting is enough for little */
-	candidate->latency_s = messages * (alpha + turn) + cost.overheads * link->over_s * share;
-	candidate->wire_s = cost.bytes * n * link->beta_s * share;
+	if (all_meet && call->bytes <= facts->one_meeting_bytes / (uint64_t)facts->nranks && meetings > 1)
+		meetings = 1; /* enough for little */
+	candidate->latency_s = messages * (link->alpha_s + turn) + meetings * (facts->meet_s + turn) +
+			       cost.overheads * link->over_s * share;
+	candidate->wire_s = wire_s(facts, candidate->algorithm, cost.bytes * n, share);
 	candidate->reduce_s = cost.reduced * n * facts->reduce_s_per_byte * share;
 	candidate->copy_s = cost.copied * n * facts->copy_s_per_byte * share;
 	candidate->predicted_s = candidate->latency_s + candidate->wire_s + candidate->reduce_s + candidate->copy_s;
@@ -131,7 +133,7 @@ tt_select_candidates(const struct tt_select_facts *facts, const struct tt_select
 
 /* ---- choice ----------------------------------------------------------------------------------------------------- */
 
-/* Slices so that a message is about CHUNK_BYTES: enough to overlap, not so many that α rules. */
+/* Slices so that a message is about a chunk: enough to overlap, not so many that α rules. */
 static void
 cut(const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_choice *choice)
 {
@@ -141,7 +143,7 @@ cut(const struct tt_select_facts *facts, const struct tt_select_call *call, stru
 
 	if (posted >= 1 && cost.bytes > 0)
 		message = cost.bytes * (double)call->bytes / posted;
-	slices = message / CHUNK_BYTES;
+	slices = message / facts->chunk_bytes;
 	if ((choice->algorithm->flags & TT_ALG_NODE) != 0)
 		return; /* the stage has chunks of its own, and its steps must come in one order: one slice at a time */
 	choice->slices = slices < 1 ? 1 : slices > 1e6 ? 1000000 : (int)slices;

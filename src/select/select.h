@@ -9,6 +9,8 @@
 #define TT_SELECT_H
 
 #include "algorithms/algorithms.h"
+#include "select/constants.h"
+#include "topology/map.h"
 
 /* What one message costs on the way between two ranks. */
 struct tt_link_cost {
@@ -19,16 +21,21 @@ struct tt_link_cost {
 
 /* The agreed facts of a communicator; built on rank 0 and handed to all, so never different. */
 struct tt_select_facts {
-	int nranks, nnodes;
+	int nranks, nnodes, nhosts;
 	int most_per_node, least_per_node;
-	int cores; /* the fewest usable cores of any node */
+	int most_per_host; /* ranks that compete for cores, whether they share memory or not */
+	int cores; /* the fewest usable cores of any host */
 	int64_t staging_bytes; /* scratch memory per rank */
 	int32_t reproducible;
 	int32_t lanes;
+	struct tt_constants constants; /* what the following is made of */
 	double meet_s; /* what a meeting of a node's ranks in shared memory costs */
 	uint64_t one_meeting_bytes; /* of all ranks together: what the node stage does in one meeting */
 	struct tt_link_cost same_node, between_nodes;
+	double card_s_per_byte; /* of a host's network card, which its ranks share; 0 = there is none between them */
 	double reduce_s_per_byte, copy_s_per_byte;
+	double turn_s; /* a core changes from one rank to another */
+	double chunk_bytes; /* of one message, where there is enough to cut */
 	char rules[512]; /* TUTTI_ALGORITHM of rank 0, checked */
 };
 
@@ -57,8 +64,13 @@ struct tt_candidate {
 	double predicted_s, latency_s, wire_s, reduce_s, copy_s;
 };
 
-/* Fills the facts with default constants for nranks on nnodes; the caller sets what it has measured. */
+/* Fills the facts with assumed constants for nranks on nnodes, each node a host. */
 void tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes, const int *node_of);
+/* Prices from these constants, for ranks that sit as the map says (NULL: as init assumes). */
+void tt_select_facts_use(
+    struct tt_select_facts *facts, const struct tt_constants *constants, const struct tt_map *map);
+/* One number for all that is decided from these facts: ranks whose numbers differ would choose differently. */
+uint64_t tt_select_digest(const struct tt_select_facts *facts);
 /* ERR_ARGUMENT: unknown name (the record lists the names there are); ERR_UNSUPPORTED: a known one that cannot do
  * this (with the reason). */
 tutti_status tt_select(

@@ -191,9 +191,37 @@ check_nodes(const struct tt_algorithm *a, int nranks, int root, uint64_t seed)
 	free(node_of);
 }
 
+/* What follows the order of the machine, in an order by chance. */
+static void
+check_order(const struct tt_algorithm *a, int nranks, int root)
+{
+	int *order = calloc(2 * (size_t)nranks, sizeof(int)), *position = order + nranks;
+	uint64_t state = (uint64_t)nranks * 64 + (uint64_t)root;
+	struct job job;
+
+	if (!order)
+		exit(2);
+	for (int i = 0; i < nranks; i++) {
+		const int j = random_below(&state, i + 1);
+
+		order[i] = order[j];
+		order[j] = i;
+	}
+	for (int i = 0; i < nranks; i++)
+		position[order[i]] = i;
+	for (int mode = 0; mode <= (tt_collective_has_root(a->collective) ? OUT_OF_PLACE : IN_PLACE); mode++) {
+		job_make_ordered(&job, a, nranks, root, (enum in_place)mode, NULL, nranks, order, position);
+		check_job(a, &job);
+		job_drop(&job);
+	}
+	free(order);
+}
+
 static void
 check_root(const struct item *item, int root)
 {
+	if ((item->algorithm->flags & TT_ALG_NEIGHBOURS) != 0 && item->nranks <= MOST_RANKS && is_telling(root))
+		check_order(item->algorithm, item->nranks, root);
 	if (item->algorithm->flags & TT_ALG_NODE)
 		check_nodes(item->algorithm, item->nranks, root, item->seed);
 	else

@@ -38,6 +38,13 @@ void
 job_make(struct job *job, const struct tt_algorithm *algorithm, int nranks, int root, enum in_place in_place,
     int *node_of, int nnodes)
 {
+	job_make_ordered(job, algorithm, nranks, root, in_place, node_of, nnodes, NULL, NULL);
+}
+
+void
+job_make_ordered(struct job *job, const struct tt_algorithm *algorithm, int nranks, int root, enum in_place in_place,
+    int *node_of, int nnodes, const int *order, const int *position)
+{
 	*job =
 	    (struct job){.nranks = nranks, .nnodes = nnodes, .root = root, .in_place = in_place, .node_of = node_of};
 	job->plans = zeroed((size_t)nranks, sizeof(*job->plans));
@@ -51,9 +58,11 @@ job_make(struct job *job, const struct tt_algorithm *algorithm, int nranks, int 
 		    .in_place = in_place == IN_PLACE || (in_place == MIXED && r % 2),
 		    .node_of = node_of,
 		    .nnodes = nnodes,
+		    .order = order,
+		    .position = position,
 		};
 
-		if (algorithm->make(&shape, &job->plans[r]) != TUTTI_OK) {
+		if (tt_plan_make_ordered(algorithm->make, &shape, &job->plans[r]) != TUTTI_OK) {
 			fprintf(stderr, "%s is not made: %s\n", algorithm->name, tt_last_error()->message);
 			exit(2);
 		}

@@ -20,6 +20,9 @@ struct job {
 /* Makes the plans; exits with a message if that fails. node_of is lent and may be NULL. */
 void job_make(struct job *job, const struct tt_algorithm *algorithm, int nranks, int root, enum in_place in_place,
     int *node_of, int nnodes);
+/* The same for ranks in the order of a machine. */
+void job_make_ordered(struct job *job, const struct tt_algorithm *algorithm, int nranks, int root,
+    enum in_place in_place, int *node_of, int nnodes, const int *order, const int *position);
 void job_drop(struct job *job);
 /* Numbers nodes 0.. in order of their first rank; returns how many there are. */
 int job_number_nodes(int *node_of, int nranks);

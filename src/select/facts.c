@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * facts.c - from constants and a map of the job to the facts that prices are made of, and their digest.
+ */
+#include <string.h>
+
+#include "base/port.h"
+#include "select/select.h"
+
+static double
+seconds(const struct tt_select_facts *facts, enum tt_constant constant)
+{
+	return tt_constant_s(&facts->constants, constant);
+}
+
+/* How far apart are ranks that share memory? A rank that is bound nowhere says nothing. */
+static enum tt_constant
+widest_handoff(const struct tt_map *map)
+{
+	enum tt_constant widest = TT_CONSTANT_HANDOFF;
+
+	for (int i = 1; map != NULL && i < map->nranks; i++) {
+		const struct tt_map_place *a = &map->place[map->order[i - 1]], *b = &map->place[map->order[i]];
+
+		if (a->node != b->node)
+			continue;
+		if (a->group[TT_MAP_PACKAGE] >= 0 && b->group[TT_MAP_PACKAGE] >= 0 &&
+		    a->group[TT_MAP_PACKAGE] != b->group[TT_MAP_PACKAGE])
+			return TT_CONSTANT_HANDOFF_PACKAGE;
+		if (a->group[TT_MAP_L3] >= 0 && b->group[TT_MAP_L3] >= 0 &&
+		    a->group[TT_MAP_L3] != b->group[TT_MAP_L3])
+			widest = TT_CONSTANT_HANDOFF_CACHE;
+	}
+	return widest;
+}
+
+static struct tt_link_cost
+link(const struct tt_select_facts *facts, enum tt_constant message, enum tt_constant post, enum tt_constant byte)
+{
+	return (struct tt_link_cost){
+	    .alpha_s = seconds(facts, message), .over_s = seconds(facts, post), .beta_s = seconds(facts, byte)};
+}
+
+void
+tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *constants, const struct tt_map *map)
+{
+	const enum tt_constant widest = widest_handoff(map);
+
+	facts->constants = *constants;
+	if (map != NULL) {
+		facts->nhosts = map->nhosts;
+		facts->most_per_host = map->most_per_host;
+	}
+	facts->meet_s =
+	    seconds(facts, TT_CONSTANT_MEET) * (constants->value[widest] / constants->value[TT_CONSTANT_HANDOFF]);
+	facts->same_node = link(facts, TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_BYTE);
+	if (facts->nhosts > 1) {
+		facts->between_nodes =
+		    link(facts, TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE);
+		facts->card_s_per_byte = seconds(facts, TT_CONSTANT_CARD_BYTE);
+	} else {
+		facts->between_nodes =
+		    link(facts, TT_CONSTANT_LOOP_MESSAGE, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_BYTE);
+		facts->card_s_per_byte = 0;
+	}
+	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_CACHED);
+	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
+	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);
+	facts->one_meeting_bytes = (uint64_t)constants->value[TT_CONSTANT_ONE_MEETING];
+	facts->chunk_bytes = constants->value[TT_CONSTANT_CHUNK];
+}
+
+void
+tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes, const int *node_of)
+{
+	struct tt_constants constants;
+
+	memset(facts, 0, sizeof(*facts)); /* it travels as bytes, holes and all */
+	facts->nranks = nranks;
+	facts->nnodes = facts->nhosts = nnodes;
+	facts->cores = 1;
+	facts->staging_bytes = 4 << 20;
+	facts->lanes = 1;
+	facts->least_per_node = nranks;
+	for (int node = 0; node < nnodes; node++) {
+		int members = node_of == NULL && nnodes == 1 ? nranks : 0;
+
+		for (int r = 0; node_of != NULL && r < nranks; r++)
+			members += node_of[r] == node;
+		facts->most_per_node = members > facts->most_per_node ? members : facts->most_per_node;
+		facts->least_per_node = members < facts->least_per_node ? members : facts->least_per_node;
+	}
+	facts->most_per_host = facts->most_per_node;
+	tt_constants_init(&constants);
+	tt_select_facts_use(facts, &constants, NULL);
+}
+
+/* ---- the digest -------------------------------------------------------------------------------------------------- */
+
+#define SIZES 20 /* 1, 4, 16, ... bytes */
+
+static uint64_t
+mix(uint64_t hash, const void *bytes, size_t n)
+{
+	const unsigned char *b = bytes;
+
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ b[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+uint64_t
+tt_select_digest(const struct tt_select_facts *facts)
+{
+	uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), facts->constants.value, sizeof(facts->constants.value));
+
+	for (int c = 0; c < TT_COLLECTIVES; c++)
+		for (int i = 0; i < SIZES; i++) {
+			const struct tt_select_call call = {.collective = (enum tt_collective)c,
+			    .dtype = TUTTI_FLOAT32,
+			    .op = TUTTI_SUM,
+			    .bytes = UINT64_C(1) << (2 * i)};
+			struct tt_choice choice;
+
+			if (tt_select(facts, &call, &choice) != TUTTI_OK)
+				continue;
+			hash = mix(hash, choice.algorithm->name, strlen(choice.algorithm->name));
+			hash = mix(hash, &choice.slices, sizeof(choice.slices));
+			hash = mix(hash, &choice.predicted_s, sizeof(choice.predicted_s));
+		}
+	return hash;
+}
