@@ -37,7 +37,8 @@ static const struct tt_setting_info table[TT_SETTINGS] = {
 	"MILLISECONDS", "300000"},
     [TT_SET_ALGORITHM] = {"TUTTI_ALGORITHM", "algorithms to use, per collective and range of bytes",
 	"COLLECTIVE:FROM-TO=NAME[,...]", ""},
-    [TT_SET_PROFILE] = {"TUTTI_PROFILE", "tuning profile made by `tutti tune`", "FILE", ""},
+    [TT_SET_PROFILE] = {"TUTTI_PROFILE",
+	"this machine's speeds, written by `tutti tune`; assumed: no file, no measuring", "FILE|assumed", ""},
     [TT_SET_TRACE] = {"TUTTI_TRACE", "file that gets a trace of all operations (Chrome trace events)", "FILE", ""},
     [TT_SET_SECRET_FILE] = {"TUTTI_SECRET_FILE", "file with the job's secret", "FILE", ""},
     [TT_SET_REPRODUCIBLE] = {"TUTTI_REPRODUCIBLE", "same bits for a given number of ranks, wherever they run", "0|1",
@@ -409,4 +410,20 @@ tt_settings_unknown(const char **names, int capacity)
 		if (strncmp(*entry, PREFIX, sizeof(PREFIX) - 1) == 0 && !is_known(*entry))
 			names[n++] = *entry;
 	return n;
+}
+
+bool
+tt_settings_cache_directory(char *path, size_t capacity)
+{
+	const char *const cache = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
+	int n;
+
+	/* The specification has relative paths ignored. */
+	if (cache != NULL && cache[0] == '/')
+		n = snprintf(path, capacity, "%s", cache);
+	else if (home != NULL && home[0] == '/')
+		n = snprintf(path, capacity, "%s/.cache", home);
+	else
+		return false;
+	return n > 0 && (size_t)n < capacity;
 }

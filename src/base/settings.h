@@ -66,6 +66,8 @@ struct tt_log tt_settings_log(const struct tt_settings *settings, int rank);
 /* Names of TUTTI_ variables in the environment that are not in the table (nor given by `tutti run`), at most
  * `capacity`; returns how many. Lent by the environment: each text goes on with "=VALUE" after the name. */
 int tt_settings_unknown(const char **names, int capacity);
+/* Where the user's programs keep what they can make again: XDG_CACHE_HOME, or .cache in HOME; false if neither is set. */
+bool tt_settings_cache_directory(char *path, size_t capacity);
 /* "64K", "1.5M", "2G", "123": bytes. ERR_ARGUMENT otherwise. */
 tutti_status tt_parse_size(const char *text, size_t *bytes);
 

@@ -86,6 +86,7 @@ struct tutti_comm {
 	struct tt_memo memo; /* its plans stay pinned until the communicator goes */
 	struct tt_operators operators;
 	struct tt_select_facts facts;
+	struct tt_map *map; /* where the ranks sit; NULL if alone */
 	const struct tt_kernels *kernels;
 	struct tt_failure *failure;
 	bool crowded; /* more ranks than cores on this host */

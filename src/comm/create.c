@@ -18,9 +18,11 @@
 #include "bootstrap/identity.h"
 #include "comm/arguments.h"
 #include "comm/comm.h"
+#include "profile/profile.h"
 #include "shm/shm.h"
 #include "tcp/tcp.h"
 #include "topology/host.h"
+#include "topology/map.h"
 
 #define PEER_TIMEOUT_MS 10000
 #define PLAN_CACHE_BYTES ((size_t)8 << 20)
@@ -32,6 +34,8 @@ struct facts_card {
 	uint64_t cpus[TT_HOST_CPUS /
 		      64]; /* it may run on: a rank that is bound to a core leaves the others to the others */
 	uint32_t transports; /* bit set, in the order of known_transports */
+	struct tt_rank_card place;
+	struct tt_constants constants; /* of the node's first rank: this host's */
 	struct tt_select_facts facts; /* rank 0's count */
 	char message[256];
 };
@@ -39,6 +43,7 @@ struct facts_card {
 struct address_card {
 	int32_t status;
 	uint64_t shared_offset, stage_offset;
+	uint64_t decisions; /* tt_select_digest() */
 	uint16_t bytes[TT_PORTS_TRANSPORTS];
 	char message[256];
 	unsigned char address[TT_PORTS_TRANSPORTS][TUTTI_ADDRESS_BYTES];
@@ -130,18 +135,17 @@ note_failure(tutti_status status, int32_t *card_status, char *message, size_t by
 		snprintf(message, bytes, "%.250s", tt_last_error()->message);
 }
 
-/* The cores that the ranks of a node have together: CPUs that one of them may use, no more than the quota allows. */
+/* The cores that the ranks of a host have together: CPUs that one of them may use, no more than the quota allows. */
 static int
-node_cores(const tutti_comm *comm, const struct facts_card *cards, int node)
+host_cores(const tutti_comm *comm, const struct facts_card *cards, int host)
 {
-	const int *node_of = tt_world_node_of(comm->world);
 	struct tt_cpu_set all = {{0}};
 	int cores, quota = 0;
 
 	for (int r = 0; r < comm->size; r++) {
 		struct tt_cpu_set mine;
 
-		if (node_of[r] != node)
+		if (comm->map->place[r].host != host)
 			continue;
 		memcpy(mine.bits, cards[r].cpus, sizeof(mine.bits));
 		if (tt_cpu_set_count(&mine) > cards[r].cores && (quota == 0 || cards[r].cores < quota))
@@ -153,6 +157,57 @@ node_cores(const tutti_comm *comm, const struct facts_card *cards, int node)
 	if (quota > 0 && quota < cores)
 		cores = quota;
 	return cores > 0 ? cores : 1;
+}
+
+/* The map, the fewest cores of any host, and constants that no host falls short of. */
+static tutti_status
+take_places(tutti_comm *comm, const struct facts_card *cards)
+{
+	const int *node_of = tt_world_node_of(comm->world);
+	struct tt_constants constants = cards[0].constants;
+	struct tt_rank_card *places;
+	void *memory;
+	tutti_status status;
+
+	TT_TRY(tt_alloc((size_t)comm->size, sizeof(*places), "the places of the ranks", &memory));
+	places = memory;
+	for (int r = 0, nodes = 0; r < comm->size; r++) {
+		places[r] = cards[r].place;
+		if (node_of[r] < nodes)
+			continue;
+		nodes++;
+		tt_constants_worst(&constants, &cards[r].constants);
+	}
+	status = tt_map_create(places, node_of, comm->size, &comm->map);
+	tt_free(memory);
+	TT_TRY(status);
+	tt_select_facts_use(&comm->facts, &constants, comm->map);
+	comm->facts.cores = host_cores(comm, cards, 0);
+	for (int host = 1; host < comm->map->nhosts; host++) {
+		const int cores = host_cores(comm, cards, host);
+
+		comm->facts.cores = cores < comm->facts.cores ? cores : comm->facts.cores;
+	}
+	return TUTTI_OK;
+}
+
+/* This host's constants: one rank of each node knows them. A child's hosts are its parent's. */
+static tutti_status
+know_host(tutti_comm *comm, struct tt_constants *constants)
+{
+	struct tt_profile profile;
+	int n;
+
+	tt_constants_init(constants);
+	if (comm->parent != NULL) {
+		*constants = comm->parent->facts.constants;
+		return TUTTI_OK;
+	}
+	if (comm->size == 1 || (comm->world != NULL && tt_world_local_ranks(comm->world, &n)[0] != comm->rank))
+		return TUTTI_OK; /* alone there is nothing to choose */
+	TT_TRY(tt_profile_get(comm->settings.text[TT_SET_PROFILE], &comm->log, &profile));
+	*constants = profile.constants;
+	return TUTTI_OK;
 }
 
 static tutti_status
@@ -167,9 +222,10 @@ take_rules(const char *rules, struct tt_select_facts *facts)
 	return tt_select_rules_check(facts->rules);
 }
 
-/* Rank 0's constants, everybody's limits; without a world the rank's own. */
+/* Rank 0's rules, everybody's limits; without a world the rank's own. *own: what failed on this rank alone, after the
+ * cards were exchanged. */
 static tutti_status
-agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t *agreed)
+agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t *agreed, tutti_status *own)
 {
 	struct facts_card mine = {.cores = tt_host_cores(), .transports = transports};
 	struct facts_card *cards;
@@ -185,7 +241,10 @@ agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t
 	mine.facts.staging_bytes = (int64_t)comm->settings.staging_bytes;
 	mine.facts.lanes = TT_EXECUTOR_LANES;
 	mine.facts.reproducible = comm->settings.reproducible;
+	tt_rank_card_here(mine.facts.nnodes > 1, &mine.place);
 	status = take_rules(comm->settings.text[TT_SET_ALGORITHM], &mine.facts);
+	if (status == TUTTI_OK)
+		status = know_host(comm, &mine.constants);
 	comm->facts = mine.facts;
 	comm->facts.cores = mine.cores;
 	*agreed = transports;
@@ -196,12 +255,7 @@ agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t
 	TT_TRY(agree(comm, &mine, sizeof(mine), offsetof(struct facts_card, message), deadline_ns, &memory));
 	cards = memory;
 	comm->facts = cards[0].facts;
-	comm->facts.cores = node_cores(comm, cards, 0);
-	for (int node = 1; node < comm->facts.nnodes; node++) {
-		const int cores = node_cores(comm, cards, node);
-
-		comm->facts.cores = cores < comm->facts.cores ? cores : comm->facts.cores;
-	}
+	*own = take_places(comm, cards);
 	for (int r = 1; r < comm->size; r++) {
 		*agreed &= cards[r].transports;
 		if (cards[r].transports != cards[0].transports && comm->rank == 0)
@@ -211,6 +265,24 @@ agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t
 			    r);
 	}
 	tt_free(memory);
+	return TUTTI_OK;
+}
+
+/* Do all ranks decide alike? They do, unless they run different versions, or a processor that rounds differently. */
+static tutti_status
+check_decisions(const tutti_comm *comm, const char *cards, size_t bytes)
+{
+	uint64_t first, other;
+
+	memcpy(&first, cards + offsetof(struct address_card, decisions), sizeof(first));
+	for (int r = 1; r < comm->size; r++) {
+		memcpy(&other, cards + (size_t)r * bytes + offsetof(struct address_card, decisions), sizeof(other));
+		if (other != first)
+			return tt_fail(TUTTI_ERR_VERSION, r,
+			    "rank %d would choose other algorithms than rank 0: all ranks must run the same build "
+			    "of Tutti",
+			    r);
+	}
 	return TUTTI_OK;
 }
 
@@ -366,8 +438,14 @@ join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns
 	note_failure(status, &mine->status, mine->message, sizeof(mine->message));
 	mine->shared_offset = comm->shared_offset;
 	mine->stage_offset = comm->stage_offset;
+	mine->decisions = tt_select_digest(&comm->facts);
 	status = agree(comm, mine, offsetof(struct address_card, address), offsetof(struct address_card, message),
 	    deadline_ns, &all);
+	if (status == TUTTI_OK) {
+		status = check_decisions(comm, all, offsetof(struct address_card, address));
+		if (status != TUTTI_OK)
+			tt_free(all);
+	}
 	if (status == TUTTI_OK) {
 		for (int r = 0; r < comm->size; r++) {
 			const char *card = (const char *)all + (size_t)r * offsetof(struct address_card, address);
@@ -520,10 +598,11 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 	TT_TRY(status);
 	if (comm->size > 1)
 		TT_TRY(meet(comm, rendezvous, meeting, (transports & 1u) != 0, deadline_ns));
-	TT_TRY(agree_facts(comm, transports, deadline_ns, &set));
-	comm->crowded = comm->facts.most_per_node > comm->facts.cores;
+	TT_TRY(agree_facts(comm, transports, deadline_ns, &set, &status));
+	comm->crowded = comm->facts.most_per_host > comm->facts.cores;
 	tt_ladder_init(&comm->ladder, comm->crowded);
-	status = make_parts(comm);
+	if (status == TUTTI_OK)
+		status = make_parts(comm);
 	if (comm->world != NULL)
 		status = join_up(comm, set, status, deadline_ns);
 	else if (status == TUTTI_OK && comm->settings.progress_thread)
@@ -575,6 +654,7 @@ dismantle(tutti_comm *comm)
 	tt_p2p_destroy(comm->p2p);
 	let_go_requests(comm);
 	tt_operators_fini(comm);
+	tt_map_destroy(comm->map);
 	if (comm->plans != NULL)
 		tt_plan_cache_destroy(comm->plans);
 	tt_failure_destroy(comm->failure);

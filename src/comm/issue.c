@@ -163,7 +163,7 @@ static tutti_status
 plan_run(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, struct tt_run *run,
     uint16_t *algorithm)
 {
-	const struct tt_shape shape = {.collective = intent->collective,
+	struct tt_shape shape = {.collective = intent->collective,
 	    .rank = comm->rank,
 	    .nranks = comm->size,
 	    .root = intent->root,
@@ -177,6 +177,10 @@ plan_run(tutti_comm *comm, const struct tt_intent *intent, const struct tt_selec
 	*algorithm = algorithm_index(choice.algorithm);
 	if (intent->nothing)
 		return TUTTI_OK;
+	if ((choice.algorithm->flags & TT_ALG_NEIGHBOURS) != 0 && comm->map != NULL && !comm->map->is_plain) {
+		shape.order = comm->map->order;
+		shape.position = comm->map->position;
+	}
 	TT_TRY(tt_plan_cache_get(comm->plans, choice.algorithm->make, &shape, &run->plan));
 	run->window = choice.window;
 	run->operands.slices = choice.slices;

@@ -7,6 +7,8 @@
 #include "base/port.h"
 #include "select/select.h"
 
+#define PS_PER_BYTE_AT_1_MBPS 8e6
+
 static double
 seconds(const struct tt_select_facts *facts, enum tt_constant constant)
 {
@@ -50,6 +52,9 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 	if (map != NULL) {
 		facts->nhosts = map->nhosts;
 		facts->most_per_host = map->most_per_host;
+		if (map->least_mbps > 0 && constants->source[TT_CONSTANT_CARD_BYTE] <= TT_CONSTANT_DERIVED)
+			tt_constants_set(&facts->constants, TT_CONSTANT_CARD_BYTE,
+			    PS_PER_BYTE_AT_1_MBPS / map->least_mbps, TT_CONSTANT_DERIVED);
 	}
 	facts->meet_s =
 	    seconds(facts, TT_CONSTANT_MEET) * (constants->value[widest] / constants->value[TT_CONSTANT_HANDOFF]);

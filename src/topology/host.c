@@ -135,12 +135,18 @@ read_model(const char *root, struct tt_host *host)
 }
 
 void
-tt_host_probe_files(const char *root, struct tt_host *host)
+tt_host_probe_kind(const char *root, struct tt_host *host)
 {
 	read_caches(root, host);
+	read_model(root, host);
+}
+
+void
+tt_host_probe_files(const char *root, struct tt_host *host)
+{
+	tt_host_probe_kind(root, host);
 	host->packages = count_packages(root);
 	host->numa_nodes = count_numa_nodes(root);
-	read_model(root, host);
 }
 
 void

@@ -40,6 +40,8 @@ double tt_host_quota_at(const char *root);
 void tt_host_probe(struct tt_host *host);
 /* Caches, packages, NUMA nodes and model from the files under `root` alone; what is not told there stays 0. */
 void tt_host_probe_files(const char *root, struct tt_host *host);
+/* Of that only what tells kinds of hosts apart and costs a few files: caches and model. */
+void tt_host_probe_kind(const char *root, struct tt_host *host);
 /* The same from hwloc, only into fields that are still 0. synthetic: an hwloc synthetic description, NULL = this
  * host. Built without hwloc: ERR_UNSUPPORTED. */
 tutti_status tt_host_probe_hwloc(const char *synthetic, struct tt_host *host);

@@ -146,6 +146,8 @@ make(const struct tt_rank_card *cards, const int *node_of, struct tt_map *map)
 		map->nnodes = map->place[r].node >= map->nnodes ? map->place[r].node + 1 : map->nnodes;
 		memcpy(map->place[r].group, cards[r].group, sizeof(map->place[r].group));
 		map->order[r] = r;
+		if (cards[r].nic_mbps > 0 && (map->least_mbps == 0 || cards[r].nic_mbps < map->least_mbps))
+			map->least_mbps = cards[r].nic_mbps;
 	}
 	number_hosts(map, cards, hosts);
 	tt_free(hosts);

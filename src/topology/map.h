@@ -52,6 +52,7 @@ struct tt_map {
 	int *leader; /* [level * nranks + rank], see tt_map_leader() */
 	bool is_plain; /* the order is 0, 1, 2, ... */
 	int most_per_host; /* ranks */
+	int32_t least_mbps; /* of the network cards, 0 = unknown */
 };
 
 /* node_of: of each rank, numbered in the order of first ranks; NULL = all on one node. */

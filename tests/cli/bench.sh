@@ -6,6 +6,7 @@ tutti=$1
 # shellcheck source=tests/cli/tap.sh
 . "$(dirname "$0")/tap.sh"
 unset "${!TUTTI_@}"
+export TUTTI_PROFILE=assumed
 
 usage_error() {
 	local pattern=$1 text

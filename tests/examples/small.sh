@@ -6,6 +6,7 @@ tutti=$1 hello=$2 nonblocking=$3
 # shellcheck source=tests/cli/tap.sh
 . "$(dirname "$0")/../cli/tap.sh"
 unset "${!TUTTI_@}"
+export TUTTI_PROFILE=assumed
 
 check "hello is alone without a launcher" expect "rank 0 of 1: the sum is 1" "$("$hello")"
 check "hello adds up over three ranks" expect \

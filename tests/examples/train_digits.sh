@@ -13,6 +13,7 @@ epochs=8
 # shellcheck source=tests/cli/tap.sh
 . "$(dirname "$0")/../cli/tap.sh"
 unset "${!TUTTI_@}"
+export TUTTI_PROFILE=assumed
 
 # A batch of 50 is not divisible by 3 or 4, and neither is the last one, of 37.
 trains() {

@@ -10,6 +10,7 @@ hosts=$(dirname "$0")/hosts.sh
 # shellcheck source=tests/cli/tap.sh
 . "$(dirname "$0")/../cli/tap.sh"
 unset "${!TUTTI_@}"
+export TUTTI_PROFILE=assumed
 
 # on_one RANKS [VARIABLE=VALUE...]: what rank 0 prints
 on_one() {

@@ -17,8 +17,9 @@ LAYERS = {
     "fabric": {"base"},
     "algorithms": {"base", "plan"},
     "select": {"base", "kernels", "topology", "plan", "algorithms"},
+    "profile": {"base", "kernels", "topology", "plan", "algorithms", "select"},
     "engine": {"base", "kernels", "topology", "plan", "algorithms", "select"},
-    "comm": {"base", "kernels", "topology", "plan", "algorithms", "bootstrap", "select", "engine", "shm", "tcp"},
+    "comm": {"base", "kernels", "topology", "plan", "algorithms", "bootstrap", "select", "profile", "engine", "shm", "tcp"},
 }
 LAYERS["cli"] = set(LAYERS)
 

@@ -179,6 +179,20 @@ put_job(struct text *text, const struct job *job, const struct tt_topology *t)
 	return true;
 }
 
+/* The first lines that differ. */
+static void
+put_difference(const char *expected, const char *got)
+{
+	while (*expected != '\0' && *got != '\0') {
+		const size_t e = strcspn(expected, "\n"), g = strcspn(got, "\n");
+
+		if (e != g || memcmp(expected, got, e) != 0)
+			printf("# expected %.*s\n# got      %.*s\n", (int)e, expected, (int)g, got);
+		expected += e + (expected[e] != '\0');
+		got += g + (got[g] != '\0');
+	}
+}
+
 /* 0 = as recorded, 1 = not, 2 = built without hwloc. */
 static int
 compare(const char *path, bool record)
@@ -214,7 +228,8 @@ compare(const char *path, bool record)
 		return fclose(file) != 0;
 	}
 	if (!ok || strcmp(expected, text.bytes) != 0) {
-		printf("# %s: expected\n%s# got\n%s", path, expected, text.bytes);
+		put_difference(expected, text.bytes);
+		printf("# if that is right, record it: machines --record %s\n", path);
 		return 1;
 	}
 	return 0;

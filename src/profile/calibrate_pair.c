@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * calibrate_pair.c - what passes between two cores: a cache line, a wake-up; and between two threads of one: a yield.
+ */
+#include <sched.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+
+#include "base/clock.h"
+#include "base/wait.h"
+#include "profile/calibrate.h"
+
+#define HANDOFFS 200 /* of a batch */
+#define HANDOFF_BATCHES 12
+#define WAKES 12
+#define WAKE_BATCHES 3
+#define ASLEEP_NS INT64_C(30000)
+#define YIELDS 150
+#define YIELD_BATCHES 4
+#define CALLS 500
+#define POLLS_BETWEEN_LOOKS 4096 /* at the clock */
+
+struct game {
+	TT_ALIGNED(TT_LINE) tt_atomic_u32 word;
+	TT_ALIGNED(TT_LINE) tt_atomic_u32 over;
+	const struct tt_calibration *calibration;
+	int batches, rounds;
+	void (*wait)(struct game *game, uint32_t turn);
+	int64_t pause_ns; /* before each turn: until the other side certainly sleeps */
+	double best_ns; /* of one way; written by side 0 */
+};
+
+static bool
+is_over(struct game *game)
+{
+	if (tt_load_relaxed(&game->over) == 0 && tt_calibrate_over(game->calibration))
+		tt_store_relaxed(&game->over, 1);
+	return tt_load_relaxed(&game->over) != 0;
+}
+
+static void
+wait_spinning(struct game *game, uint32_t turn)
+{
+	for (uint32_t polls = 1; tt_load_acquire(&game->word) < turn; polls++)
+		if (polls % POLLS_BETWEEN_LOOKS == 0 && is_over(game))
+			return;
+}
+
+static void
+wait_sleeping(struct game *game, uint32_t turn)
+{
+	for (;;) {
+		const uint32_t word = tt_load_acquire(&game->word);
+
+		if (word >= turn || is_over(game))
+			return;
+		tt_futex_wait(&game->word, word, game->calibration->deadline_ns);
+	}
+}
+
+static void
+wait_yielding(struct game *game, uint32_t turn)
+{
+	while (tt_load_acquire(&game->word) < turn) {
+		sched_yield();
+		if (is_over(game))
+			return;
+	}
+}
+
+static void
+idle(int64_t ns)
+{
+	const int64_t until = tt_now_ns() + ns;
+
+	while (tt_now_ns() < until)
+		tt_pause();
+}
+
+/* The sides take turns: side 0 makes the word odd, side 1 even. */
+static void
+play(void *argument, int side)
+{
+	struct game *game = argument;
+	uint32_t turn = (uint32_t)side;
+
+	for (int batch = 0; batch < game->batches; batch++) {
+		const int64_t start = tt_now_ns();
+		double each;
+
+		for (int round = 0; round < game->rounds; round++, turn += 2) {
+			game->wait(game, turn);
+			if (tt_load_relaxed(&game->over) != 0)
+				return;
+			if (game->pause_ns > 0)
+				idle(game->pause_ns);
+			tt_store_release(&game->word, turn + 1); /* pairs with the acquires above */
+			if (game->wait == wait_sleeping)
+				tt_futex_wake(&game->word, 1);
+		}
+		each = (double)(tt_now_ns() - start) / (2.0 * game->rounds) - (double)game->pause_ns;
+		if (side == 0 && (game->best_ns <= 0 || each < game->best_ns))
+			game->best_ns = each;
+	}
+}
+
+static void
+measure(const struct tt_calibration *c, enum tt_constant constant, int other, int batches, int rounds,
+    void (*wait)(struct game *, uint32_t))
+{
+	struct game game = {.calibration = c,
+	    .batches = batches,
+	    .rounds = rounds,
+	    .wait = wait,
+	    .pause_ns = wait == wait_sleeping ? ASLEEP_NS : 0};
+
+	if (tt_calibrate_over(c) || !tt_calibrate_pair(c->cpu[TT_NEAR_SELF], other, play, &game))
+		return;
+	if (game.best_ns > 0)
+		tt_constants_set(c->constants, constant, game.best_ns, TT_CONSTANT_MEASURED);
+}
+
+void
+tt_calibrate_handoffs(const struct tt_calibration *c)
+{
+	measure(c, TT_CONSTANT_HANDOFF, c->cpu[TT_NEAR_CACHE], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
+	measure(c, TT_CONSTANT_HANDOFF_CACHE, c->cpu[TT_NEAR_PACKAGE], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
+	measure(c, TT_CONSTANT_HANDOFF_PACKAGE, c->cpu[TT_NEAR_HOST], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
+}
+
+static void
+measure_calls(const struct tt_calibration *c)
+{
+	double best = 0;
+
+	for (int batch = 0; batch < 4; batch++) {
+		const int64_t start = tt_now_ns();
+		double each;
+
+		for (int i = 0; i < CALLS; i++)
+			(void)syscall(SYS_getppid);
+		each = (double)(tt_now_ns() - start) / CALLS;
+		best = best <= 0 || each < best ? each : best;
+	}
+	tt_constants_set(c->constants, TT_CONSTANT_SYSCALL, best, TT_CONSTANT_MEASURED);
+}
+
+void
+tt_calibrate_switches(const struct tt_calibration *c)
+{
+	measure_calls(c);
+	measure(c, TT_CONSTANT_YIELD, c->cpu[TT_NEAR_SELF], YIELD_BATCHES, YIELDS, wait_yielding);
+	measure(c, TT_CONSTANT_WAKE, c->cpu[TT_NEAR_CACHE], WAKE_BATCHES, WAKES, wait_sleeping);
+}

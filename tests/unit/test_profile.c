@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_profile.c - a profile survives its file, a bad one is not believed, and nothing about files is a failure.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "profile/profile.h"
+
+static char cache[64];
+static const struct tt_log quiet = {TT_LOG_ERROR, 2, 0, NULL};
+
+static void
+make_cache(void)
+{
+	strcpy(cache, "/tmp/tutti-profile-XXXXXX");
+	cr_assert(ne(ptr, mkdtemp(cache), NULL));
+	setenv("XDG_CACHE_HOME", cache, 1);
+}
+
+static int
+remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+	return remove(path);
+}
+
+static void
+remove_cache(void)
+{
+	nftw(cache, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(profile, .init = make_cache, .fini = remove_cache, .timeout = 30);
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	cr_assert(ne(ptr, file, NULL));
+	fputs(text, file);
+	fclose(file);
+}
+
+static bool
+has_measured(const struct tt_profile *profile)
+{
+	for (int i = 0; i < TT_CONSTANTS; i++)
+		if (profile->constants.source[i] == TT_CONSTANT_MEASURED)
+			return true;
+	return false;
+}
+
+Test(profile, text_and_back_is_the_same)
+{
+	struct tt_profile written, read;
+	char text[TT_PROFILE_TEXT], again[TT_PROFILE_TEXT];
+
+	tt_profile_init(&written);
+	tt_constants_set(&written.constants, TT_CONSTANT_HANDOFF, 81.25, TT_CONSTANT_TUNED);
+	tt_constants_set(&written.constants, TT_CONSTANT_CHUNK, 131072, TT_CONSTANT_MEASURED);
+	cr_assert(lt(sz, tt_profile_print(&written, text, sizeof(text)), sizeof(text)));
+	cr_assert(eq(int, tt_profile_parse(text, &read), TUTTI_OK), "%s", tt_last_error()->message);
+	cr_expect(eq(u64, read.host, written.host));
+	cr_expect(eq(dbl, read.constants.value[TT_CONSTANT_HANDOFF], 81.25));
+	cr_expect(eq(int, read.constants.source[TT_CONSTANT_HANDOFF], TT_CONSTANT_TUNED));
+	tt_profile_print(&read, again, sizeof(again));
+	cr_expect(eq(str, again, text));
+}
+
+Test(profile, what_is_no_profile_is_refused_and_says_where)
+{
+	static const char *const bad[] = {"", "handoff 1 ns tuned\n", "# Tutti profile 1\n",
+	    "# Tutti profile 2\nhost 1\n", "# Tutti profile 1\nhost 1", "# Tutti profile 1\nhost x\n",
+	    "# Tutti profile 1\nhost 1\nhandoff nan ns tuned\n", "# Tutti profile 1\nhost 1\nhandoff -5 ns tuned\n",
+	    "# Tutti profile 1\nhost 1\nhandoff 5 us tuned\n", "# Tutti profile 1\nhost 1\nhandoff 5 ns guessed\n",
+	    "# Tutti profile 1\nhost 1\nhandoff 5 ns tuned twice\n",
+	    "# Tutti profile 1\nhost 1\nhandoff 1e99 ns tuned\n", "# Tutti profile 1\nhost 1\nhandoff\n"};
+	struct tt_profile profile;
+
+	tt_profile_init(&profile);
+	profile.host = 77;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		cr_expect(eq(int, tt_profile_parse(bad[i], &profile), TUTTI_ERR_ARGUMENT), "%s", bad[i]);
+		cr_expect(eq(u64, profile.host, 77), "a refused profile leaves nothing behind");
+	}
+}
+
+Test(profile, a_constant_of_a_later_version_is_passed_over)
+{
+	struct tt_profile profile;
+
+	cr_expect(eq(int, tt_profile_parse("# Tutti profile 1\nhost 1\nwarp 9 lines tuned\n", &profile), TUTTI_OK));
+}
+
+Test(profile, the_first_use_measures_and_the_second_reads)
+{
+	struct tt_profile first, second;
+	char path[TT_PROFILE_PATH];
+
+	cr_assert(eq(int, tt_profile_get(NULL, &quiet, &first), TUTTI_OK));
+	cr_assert(tt_profile_path(first.host, false, path, sizeof(path)));
+	cr_expect(eq(int, strncmp(path, cache, strlen(cache)), 0));
+	cr_expect(eq(int, access(path, R_OK), 0));
+	cr_assert(eq(int, tt_profile_get(NULL, &quiet, &second), TUTTI_OK));
+	cr_expect(eq(str, second.from, path));
+	for (int i = 0; i < TT_CONSTANTS; i++)
+		cr_expect(eq(int, second.constants.source[i], first.constants.source[i]));
+}
+
+Test(profile, a_broken_or_foreign_file_in_the_cache_is_replaced)
+{
+	struct tt_profile profile;
+	char path[TT_PROFILE_PATH];
+
+	tt_profile_init(&profile);
+	cr_assert(tt_profile_path(profile.host, true, path, sizeof(path)));
+	for (int foreign = 0; foreign < 2; foreign++) {
+		write_file(path, foreign ? "# Tutti profile 1\nhost 1234\nhandoff 5 ns tuned\n"
+					 : "\x7f"
+					   "ELF");
+		cr_assert(eq(int, tt_profile_get(NULL, &quiet, &profile), TUTTI_OK));
+		cr_expect(has_measured(&profile));
+		cr_assert(eq(int, tt_profile_read(path, &profile), TUTTI_OK));
+		cr_expect(ne(u64, profile.host, 0x1234));
+	}
+}
+
+Test(profile, nowhere_to_keep_it_is_no_failure)
+{
+	struct tt_profile profile;
+	const tutti_error before = *tt_last_error();
+	char fallback[64];
+	bool was_there;
+
+	snprintf(fallback, sizeof(fallback), "/tmp/tutti-%u", (unsigned)geteuid());
+	was_there = access(fallback, F_OK) == 0;
+	setenv("XDG_CACHE_HOME", "/proc/self/no such place", 1);
+	cr_assert(eq(int, tt_profile_get(NULL, &quiet, &profile), TUTTI_OK));
+	cr_expect(eq(int, tt_last_error()->status, before.status), "nothing is reported as failed");
+	if (!was_there)
+		nftw(fallback, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+Test(profile, assumed_touches_no_file)
+{
+	struct tt_profile profile;
+	char path[TT_PROFILE_PATH];
+
+	cr_assert(eq(int, tt_profile_get("assumed", &quiet, &profile), TUTTI_OK));
+	cr_expect(not(has_measured(&profile)));
+	snprintf(path, sizeof(path), "%s/tutti", cache);
+	cr_expect(ne(int, access(path, F_OK), 0));
+}
+
+Test(profile, a_file_that_is_asked_for_must_be_one)
+{
+	struct tt_profile profile;
+	char path[TT_PROFILE_PATH];
+
+	cr_expect(eq(int, tt_profile_get("/nowhere/at all", &quiet, &profile), TUTTI_ERR_SYSTEM));
+	snprintf(path, sizeof(path), "%s/mine", cache);
+	write_file(path, "nonsense\n");
+	cr_expect(eq(int, tt_profile_get(path, &quiet, &profile), TUTTI_ERR_ARGUMENT));
+	cr_expect(strstr(tt_last_error()->message, path) != NULL);
+	cr_expect(eq(int, tt_profile_get("/dev/zero", &quiet, &profile), TUTTI_ERR_ARGUMENT));
+}
+
+Test(profile, the_worse_of_two_hosts_counts)
+{
+	struct tt_constants a, b;
+
+	tt_constants_init(&a);
+	tt_constants_init(&b);
+	tt_constants_set(&a, TT_CONSTANT_HANDOFF, 50, TT_CONSTANT_MEASURED);
+	tt_constants_set(&b, TT_CONSTANT_HANDOFF, 70, TT_CONSTANT_TUNED);
+	tt_constants_set(&b, TT_CONSTANT_CHUNK, 4096, TT_CONSTANT_TUNED);
+	tt_constants_worst(&a, &b);
+	cr_expect(eq(dbl, a.value[TT_CONSTANT_HANDOFF], 70));
+	cr_expect(eq(int, a.source[TT_CONSTANT_HANDOFF], TT_CONSTANT_TUNED));
+	cr_expect(eq(dbl, a.value[TT_CONSTANT_CHUNK], 4096));
+}
