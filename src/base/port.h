@@ -28,6 +28,18 @@
 #define TT_TSAN 0
 #endif
 
+/* The line will be written soon: takes it from the caches of others now. */
+static inline void
+tt_prefetch_write(const void *line)
+{
+#if defined(__x86_64__)
+	/* The builtin only reads unless the compiler may assume a recent processor; others take this for a no-op. */
+	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)line));
+#else
+	__builtin_prefetch(line, 1, 3);
+#endif
+}
+
 /* Tells the core that it is spinning. */
 static inline void
 tt_pause(void)

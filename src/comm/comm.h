@@ -178,8 +178,15 @@ void tt_request_mark_ended(tutti_request *request);
 /* Plans an even operation that is not one of the program's own: operands, algorithm, slices. The plan is pinned by the
  * run. The lock is held. */
 tutti_status tt_comm_plan(tutti_comm *comm, const struct tt_intent *intent, struct tt_run *run);
+/* Operands, algorithm and plan of a request that is new; the lock is held. */
+tutti_status tt_comm_prepare(
+    tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request);
 /* A collective that is prepared takes its number and its place in the queue; the lock is held. */
 void tt_comm_enqueue(tutti_comm *comm, tutti_request *request);
+/* The same for one that has been started under the latest number, before it had a request. */
+void tt_comm_enqueue_running(tutti_comm *comm, tutti_request *request);
+/* Under what the memo keeps a call. */
+struct tt_memo_key tt_comm_memo_key(const struct tt_intent *intent, const struct tt_operator *op);
 /* Gives a started request to the caller, or waits for it if there is no place to put it. The lock is held, but for
  * the waiting. */
 tutti_status tt_comm_hand_over(tutti_comm *comm, tutti_request *issued, tutti_request **request);
@@ -196,6 +203,14 @@ void tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_
 /* The lock for a thread that is about to drive or to issue. */
 void tt_comm_lock(tutti_comm *comm);
 void tt_comm_unlock(tutti_comm *comm);
+
+/* ---- shortcuts (shortcut.c); see shortcut.h ---------------------------------------------------------------------- */
+
+/* Is there one for calls like this, which has just been planned? The lock is held. */
+void tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt_shortcut *shortcut);
+/* Takes it, if the call is blocking and all is as usual: true, and how it ended. */
+bool tt_shortcut_take(
+    tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_status *status);
 
 /* ---- sends and receives (messages.c); the lock is held ------------------------------------------------------------ */
 

@@ -112,8 +112,8 @@ op_byte(const struct tt_intent *intent, const struct tt_operator *op)
 	return op != NULL ? (uint8_t)tt_operator_kind(op) : (uint8_t)intent->op;
 }
 
-static struct tt_memo_key
-memo_key(const struct tt_intent *intent, const struct tt_operator *op)
+struct tt_memo_key
+tt_comm_memo_key(const struct tt_intent *intent, const struct tt_operator *op)
 {
 	return (struct tt_memo_key){.count = intent->count,
 	    .root = intent->root,
@@ -126,7 +126,7 @@ memo_key(const struct tt_intent *intent, const struct tt_operator *op)
 static bool
 recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
 {
-	const struct tt_memo_key key = memo_key(intent, request->op);
+	const struct tt_memo_key key = tt_comm_memo_key(intent, request->op);
 	const struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
 	struct tt_run *run = &request->run;
 
@@ -145,7 +145,7 @@ recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_
 static void
 remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
 {
-	const struct tt_memo_key key = memo_key(intent, request->op);
+	const struct tt_memo_key key = tt_comm_memo_key(intent, request->op);
 	struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
 
 	if (call->forced != NULL || call->uneven ||
@@ -153,9 +153,13 @@ remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_selec
 		return;
 	if (entry->plan != NULL)
 		tt_plan_unpin(comm->plans, entry->plan);
-	*entry = (struct tt_memo_entry){
-	    key, request->run.plan, request->call.algorithm, request->run.window, request->run.operands.slices};
+	*entry = (struct tt_memo_entry){.key = key,
+	    .plan = request->run.plan,
+	    .algorithm = request->call.algorithm,
+	    .window = request->run.window,
+	    .slices = request->run.operands.slices};
 	request->plan_is_memo = true;
+	tt_shortcut_open(comm, request, &entry->shortcut);
 }
 
 /* Algorithm, plan, slices: everything that must be the same on every rank comes from agreed inputs only. */
@@ -230,13 +234,14 @@ choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *op
 	TT_TRY(plan_run(comm, intent, &call, &request->run, &request->call.algorithm));
 	if (intent->nothing)
 		return TUTTI_OK;
-	remember(comm, intent, &call, request);
 	fill_arithmetic(comm, intent, request->op, &request->run);
+	remember(comm, intent, &call, request);
 	return TUTTI_OK;
 }
 
-static tutti_status
-prepare(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
+tutti_status
+tt_comm_prepare(
+    tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
 {
 	const int64_t timeout =
 	    options != NULL && options->timeout_ms != 0 ? options->timeout_ms : comm->settings.timeout_ms;
@@ -259,19 +264,33 @@ prepare(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *o
 	return choose(comm, intent, options, request);
 }
 
-void
-tt_comm_enqueue(tutti_comm *comm, tutti_request *request)
+static void
+enqueue(tutti_comm *comm, tutti_request *request, enum tt_request_state state)
 {
-	request->call.sequence = ++comm->issued;
+	request->call.sequence = comm->issued;
 	memcpy(request->run.mark, &request->call, sizeof(request->call));
-	tt_failure_called(comm->failure, &request->call);
-	request->state = TT_REQUEST_QUEUED;
+	request->state = state;
 	request->next = NULL;
 	if (comm->tail != NULL)
 		comm->tail->next = request;
 	else
 		comm->head = request;
 	comm->tail = request;
+}
+
+void
+tt_comm_enqueue(tutti_comm *comm, tutti_request *request)
+{
+	++comm->issued;
+	enqueue(comm, request, TT_REQUEST_QUEUED);
+	tt_failure_called(comm->failure, &request->call);
+}
+
+void
+tt_comm_enqueue_running(tutti_comm *comm, tutti_request *request)
+{
+	request->started = true;
+	enqueue(comm, request, TT_REQUEST_RUNNING);
 }
 
 static tutti_status
@@ -282,7 +301,7 @@ issue_locked(tutti_comm *comm, const struct tt_intent *intent, const tutti_optio
 
 	TT_TRY(tt_comm_usable(comm));
 	TT_TRY(tt_request_get(comm, &request));
-	status = prepare(comm, intent, options, request);
+	status = tt_comm_prepare(comm, intent, options, request);
 	if (status != TUTTI_OK) {
 		/* Nothing has happened yet: the call had no effect. */
 		tt_request_put(comm, request);
@@ -320,6 +339,8 @@ tt_comm_issue(tutti_comm *comm, const struct tt_intent *intent, const tutti_opti
 	tutti_request *issued = NULL;
 	tutti_status status;
 
+	if (request == NULL && tt_shortcut_take(comm, intent, options, &status))
+		return status;
 	TT_TRY(tt_group_check(comm, request));
 	tt_comm_lock(comm);
 	status = issue_locked(comm, intent, options, &issued);

@@ -8,7 +8,7 @@
 #ifndef TT_COMM_MEMO_H
 #define TT_COMM_MEMO_H
 
-#include "plan/plan.h"
+#include "comm/shortcut.h"
 
 #define TT_MEMO_ENTRIES 64 /* a power of two */
 
@@ -23,6 +23,7 @@ struct tt_memo_entry {
 	const struct tt_plan *plan; /* NULL: the entry is empty */
 	uint16_t algorithm; /* index in the table + 1 */
 	int window, slices;
+	struct tt_shortcut shortcut;
 };
 
 struct tt_memo {

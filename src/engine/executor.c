@@ -216,11 +216,17 @@ resolve(const struct tt_executor *x, const struct lane *lane, const struct tt_sp
 	return pieces;
 }
 
+struct tt_arithmetic
+tt_executor_arithmetic(const struct tt_run *run, const struct tt_step *step)
+{
+	return (struct tt_arithmetic){run->reduce, (step->flags & TT_FINAL) ? run->finish : TT_FINISH_NONE,
+	    run->divisor, run->operands.element, run->applied};
+}
+
 static struct tt_arithmetic
 arithmetic(const struct tt_executor *x, const struct tt_step *step)
 {
-	return (struct tt_arithmetic){x->run.reduce, (step->flags & TT_FINAL) ? x->run.finish : TT_FINISH_NONE,
-	    x->run.divisor, x->run.operands.element, x->run.applied};
+	return tt_executor_arithmetic(&x->run, step);
 }
 
 static void
@@ -487,6 +493,24 @@ tt_executor_start(struct tt_executor *x, const struct tt_run *run)
 	}
 	(void)tt_executor_advance(x, &moved); /* a failure is found again by the caller's advance */
 	return TUTTI_OK;
+}
+
+struct iovec *
+tt_executor_stage_pieces(const struct tt_executor *x)
+{
+	return x->stage_pieces;
+}
+
+void
+tt_executor_adopt(struct tt_executor *x, const struct tt_run *run)
+{
+	assert(!x->running && run->window == 1 && run->plan->nsteps == 1);
+	x->run = *run;
+	x->fault = (struct tt_run_fault){.status = TUTTI_OK, .peer = -1};
+	x->running = x->stage_busy = true;
+	x->lanes[0].pc = 0;
+	x->lanes[0].slice = 0;
+	x->lanes[0].nposted = x->lanes[0].nended = 0;
 }
 
 tutti_status

@@ -51,6 +51,12 @@ int tt_executor_slices(
     const struct tt_executor *executor, const struct tt_plan *plan, const struct tt_operands *operands, int window);
 /* Takes the run (copied) and posts its first steps. Only one at a time. ERR_NOMEM. */
 tutti_status tt_executor_start(struct tt_executor *executor, const struct tt_run *run);
+/* The same for a plan of one step that the caller has started on the node stage already; nothing is allocated. */
+void tt_executor_adopt(struct tt_executor *executor, const struct tt_run *run);
+/* Room for the pieces of two sides of a job, for who starts one; free while nothing runs. */
+struct iovec *tt_executor_stage_pieces(const struct tt_executor *executor);
+/* How a step of a run adds. */
+struct tt_arithmetic tt_executor_arithmetic(const struct tt_run *run, const struct tt_step *step);
 /* Goes as far as possible without waiting. TUTTI_IN_PROGRESS, TUTTI_OK (done), or a failure: see fault. `moved`
  * counts up with whatever happened. */
 tutti_status tt_executor_advance(struct tt_executor *executor, int *moved);

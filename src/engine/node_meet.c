@@ -69,15 +69,42 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 		memcpy(line->mark, s->mark, TUTTI_MARK_BYTES);
 		line->past = s->past;
 	}
-	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in tt_stage_met() */
+	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in reached() */
+	tt_prefetch_write(
+	    &s->lines[s->me].line[(tick + 1) % 2]); /* its readers have gone; it comes during the wait */
 	tt_stage_wake_sleepers(s);
 }
 
 void
 tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks)
 {
-	tt_store_release(&s->lines[s->me].done.ticks, ticks); /* pairs with the acquire in tt_stage_all_done() */
+	tt_store_release(&s->lines[s->me].done.ticks, ticks); /* pairs with the acquire in reached() */
 	tt_stage_wake_sleepers(s);
+}
+
+/* Has the word come to `value`? If not, it is what tt_node_stage_spin() looks at. */
+static bool
+reached(struct tt_node_stage *s, const tt_atomic_u64 *word, uint64_t value)
+{
+	if (tt_load_acquire(word) >= value) /* pairs with the releases in tt_stage_publish() and _publish_done() */
+		return true;
+	s->awaited = word;
+	s->awaited_value = value;
+	return false;
+}
+
+bool
+tt_node_stage_spin(const struct tt_node_stage *s, int tight, int polls)
+{
+	for (int i = 0; i < tight; i++)
+		if (tt_load_relaxed(s->awaited) >= s->awaited_value)
+			return true;
+	for (int i = 0; i < polls; i++) {
+		tt_pause();
+		if (tt_load_relaxed(s->awaited) >= s->awaited_value)
+			return true;
+	}
+	return false;
 }
 
 tutti_status
@@ -85,7 +112,7 @@ tt_stage_met(struct tt_node_stage *s, int member)
 {
 	const struct tt_stage_line *line = tt_stage_line(s, member);
 
-	if (tt_load_acquire(&line->tick) < s->now + 1) /* pairs with the release in tt_stage_publish() */
+	if (!reached(s, &line->tick, s->now + 1))
 		return TUTTI_IN_PROGRESS;
 	if (s->now != s->first)
 		return TUTTI_OK;
@@ -110,8 +137,7 @@ bool
 tt_stage_all_done(struct tt_node_stage *s, uint64_t ticks)
 {
 	for (; s->seen < s->members; s->seen++)
-		/* Pairs with the release in tt_stage_publish_done(). */
-		if (s->seen != s->me && tt_load_acquire(&s->lines[s->seen].done.ticks) < ticks)
+		if (s->seen != s->me && !reached(s, &s->lines[s->seen].done.ticks, ticks))
 			return false;
 	s->seen = 0;
 	if (s->finished < ticks)

@@ -3,12 +3,39 @@
  * node_sleep.c - how a member of the node stage sleeps and is woken: a futex word in shared memory.
  *
  * The sleeper says that it sleeps and looks once more; a publisher publishes and looks who sleeps. A fence on each
- * side between the two makes sure that one of them sees the other. To publish costs a system call only if somebody
- * sleeps. A ring counts until it has been heard: one that comes before the sleep ends it at once.
+ * side between the two makes sure that one of them sees the other:
+ *
+ *	publisher                           sleeper
+ *	line.tick = t + 1                   bed.sleeping = 1
+ *	fence                               fence
+ *	bed.sleeping?  yes: ring            line.tick?  not yet: sleep
+ *
+ * The publisher is in a hurry: where all members can, it is the sleeper whose fence counts for both (asymmetric.h), and
+ * the publisher need not wait for its own write. A member that can says so in `bed.joined` before its first sleep
+ * and from then on always pays; so a publisher that reads 1 of all, and can be reached itself, needs none.
+ * To publish costs a system call only if somebody sleeps. A ring counts until it has been heard: one that comes before
+ * the sleep ends it at once.
  */
+#include "base/asymmetric.h"
 #include "base/wait.h"
 #include "engine/node_stage.h"
 #include "engine/node_stage_parts.h"
+
+void
+tt_stage_make_bed(struct tt_node_stage *s)
+{
+	s->joined = tt_heavy_fence_join();
+	tt_store_relaxed(&s->lines[s->me].bed.joined, s->joined);
+}
+
+static bool
+all_have_joined(const struct tt_node_stage *s)
+{
+	for (int j = 0; j < s->members; j++)
+		if (tt_load_relaxed(&s->lines[j].bed.joined) == 0)
+			return false;
+	return s->joined;
+}
 
 static void
 ring(struct tt_node_stage *s, int member)
@@ -21,7 +48,12 @@ ring(struct tt_node_stage *s, int member)
 void
 tt_stage_wake_sleepers(struct tt_node_stage *s)
 {
-	tt_fence_seq_cst(); /* pairs with the fence in tt_node_stage_sleep() */
+	if (TT_LIKELY(s->all_joined)) {
+		tt_light_fence(); /* pairs with the heavy fence in tt_node_stage_sleep() */
+	} else {
+		tt_fence_seq_cst(); /* pairs with either fence in tt_node_stage_sleep() */
+		s->all_joined = all_have_joined(s);
+	}
 	for (int j = 0; j < s->members; j++)
 		if (TT_UNLIKELY(tt_load_relaxed(&s->lines[j].bed.sleeping) != 0) && j != s->me)
 			ring(s, j);
@@ -33,6 +65,16 @@ tt_node_stage_wake(struct tt_node_stage *s)
 	ring(s, s->me);
 }
 
+/* Orders what this member has said before what it looks at next, for publishers with and without a fence. */
+static bool
+fence(const struct tt_node_stage *s)
+{
+	if (s->joined)
+		return tt_heavy_fence();
+	tt_fence_seq_cst();
+	return true;
+}
+
 void
 tt_node_stage_sleep(struct tt_node_stage *s, int64_t deadline_ns)
 {
@@ -41,8 +83,8 @@ tt_node_stage_sleep(struct tt_node_stage *s, int64_t deadline_ns)
 	int moved = 0, rank;
 
 	tt_store_relaxed(&me->bed.sleeping, 1);
-	tt_fence_seq_cst(); /* pairs with the fence in tt_stage_wake_sleepers() */
-	if (tt_node_stage_advance(s, &moved, &rank, &mark) == TUTTI_IN_PROGRESS && moved == 0)
+	/* Pairs with the fences in tt_stage_wake_sleepers(); without it nobody might wake this member. */
+	if (fence(s) && tt_node_stage_advance(s, &moved, &rank, &mark) == TUTTI_IN_PROGRESS && moved == 0)
 		tt_futex_wait(&me->bed.rung, s->heard, deadline_ns);
 	tt_store_relaxed(&me->bed.sleeping, 0);
 	s->heard = tt_load_acquire(&me->bed.rung); /* pairs with ring() */

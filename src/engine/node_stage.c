@@ -69,6 +69,7 @@ tt_node_stage_create(
 	s->chunk = chunk_bytes(members, staging_bytes);
 	s->result = result_bytes(members, s->chunk);
 	s->phase = TT_STAGE_ENDED;
+	tt_stage_make_bed(s);
 	*stage = s;
 	return TUTTI_OK;
 }

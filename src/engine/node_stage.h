@@ -48,6 +48,10 @@ void tt_node_stage_start(struct tt_node_stage *stage, const struct tt_node_job *
 /* TUTTI_IN_PROGRESS, TUTTI_OK, or TUTTI_ERR_MISMATCH: *rank said *mark instead. `moved` counts what happened. */
 tutti_status tt_node_stage_advance(struct tt_node_stage *stage, int *moved, int *rank, const void **mark);
 
+/* After an advance that returned TUTTI_IN_PROGRESS: would another one find what it waits for? Looks `tight` times, and
+ * then `polls` times with a pause before. */
+bool tt_node_stage_spin(const struct tt_node_stage *stage, int tight, int polls);
+
 /* Sleeps until another member publishes something, tt_node_stage_wake() is called, or the deadline has passed. Returns
  * early for no reason, too. The caller advances next. */
 void tt_node_stage_sleep(struct tt_node_stage *stage, int64_t deadline_ns);

@@ -29,6 +29,7 @@ struct tt_stage_member {
 	struct {
 		tt_atomic_u32 sleeping; /* set by the member, read by whoever publishes */
 		tt_atomic_u32 rung; /* counts up to wake it: its futex */
+		tt_atomic_u32 joined; /* its fence counts for both sides; set at creation: see node_sleep.c */
 	} TT_ALIGNED(TT_LINE) bed;
 };
 
@@ -46,6 +47,9 @@ struct tt_node_stage {
 	unsigned char *data; /* shared: the slots and results */
 	size_t chunk, result; /* bytes of a slot, of a result slot */
 	uint32_t heard; /* rings up to here have ended a sleep */
+	bool joined, all_joined; /* this member has; all are known to have */
+	const tt_atomic_u64 *awaited; /* the last look did not find it at ... */
+	uint64_t awaited_value; /* ... so much */
 	uint64_t finished; /* everybody is done with all ticks before this one */
 	uint64_t tick; /* next one to be used */
 	uint64_t past; /* of the marks of all earlier jobs */
@@ -67,6 +71,8 @@ struct tt_stage_line *tt_stage_line(const struct tt_node_stage *s, int member);
 void tt_stage_publish(struct tt_node_stage *s, uint64_t tick);
 /* This member reads nothing any more of the ticks before `ticks`. */
 void tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks);
+/* Before anything is published (node_sleep.c). */
+void tt_stage_make_bed(struct tt_node_stage *s);
 /* After something was published: wakes who sleeps (node_sleep.c). */
 void tt_stage_wake_sleepers(struct tt_node_stage *s);
 /* Has `member` published tick `now`? Its mark is compared at the job's first tick. */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shortcut.c - see shortcut.h.
+ */
+#include "base/error.h"
+#include "comm/comm.h"
+
+#define BYTES_MOST ((size_t)64 << 10) /* of all rows: beyond it the long way is nothing beside the work */
+#define TIGHT_POLLS 1000 /* without a pause: 1 to 2 us, in which most others come */
+#define PAUSED_POLLS 100 /* 2 to 5 us more */
+#define PORTS_CALLS 64
+
+/* ---- opening one ------------------------------------------------------------------------------------------------ */
+
+/* Is the plan one step of the node stage, on whole rows? */
+static bool
+is_one_job(const tutti_comm *comm, const struct tt_run *run)
+{
+	const struct tt_plan *plan = run->plan;
+
+	if (comm->stage == NULL || tt_node_stage_members(comm->stage) != comm->size)
+		return false;
+	if (plan->nsteps != 1 || plan->steps[0].kind < TT_NODE_ALL_REDUCE || plan->steps[0].kind > TT_NODE_BARRIER)
+		return false;
+	for (uint32_t i = 0; i < plan->nspans; i++)
+		if (plan->spans[i].buffer == TT_TMP || plan->spans[i].part != 0 ||
+		    plan->spans[i].parts != plan->spans[i].of)
+			return false;
+	return run->operands.slices == 1 && run->window == 1;
+}
+
+void
+tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt_shortcut *shortcut)
+{
+	const struct tt_run *run = &request->run;
+	const enum tt_collective collective = (enum tt_collective)request->call.collective;
+	const bool root = !tt_collective_has_root(collective) || request->call.root == comm->rank;
+	const int in = tt_collective_in_rows(collective, comm->size);
+	const int out = tt_collective_out_rows(collective, comm->size);
+	const size_t row = run->operands.in.count * run->operands.element;
+
+	shortcut->open = false;
+	if (!is_one_job(comm, run) || request->op != NULL || request->next_run != NULL ||
+	    row * (size_t)comm->size > BYTES_MOST)
+		return;
+	shortcut->open = true;
+	shortcut->call = request->call;
+	shortcut->row_bytes = row;
+	shortcut->in_pieces = in > 1 && (root || collective != TT_SCATTER);
+	shortcut->out_pieces = out > 1 && (root || collective != TT_GATHER);
+	shortcut->job = (struct tt_node_job){.kind = (enum tt_step_kind)run->plan->steps[0].kind,
+	    .root = tt_collective_has_root(collective) ? tt_node_stage_member(comm->stage, request->call.root) : -1,
+	    .bytes = row,
+	    .how = tt_executor_arithmetic(run, &run->plan->steps[0])};
+}
+
+/* ---- taking it ---------------------------------------------------------------------------------------------------- */
+
+static void
+fill_pieces(const tutti_comm *comm, struct iovec *pieces, const void *base, size_t row)
+{
+	for (int j = 0; j < comm->size; j++)
+		pieces[j] = (struct iovec){(unsigned char *)(uintptr_t)base + (size_t)j * row, row};
+}
+
+static tutti_status
+start(tutti_comm *comm, const struct tt_intent *intent, const struct tt_shortcut *shortcut)
+{
+	const void *mark;
+	int moved = 0, rank;
+	tutti_status status;
+	struct tt_node_job job = shortcut->job;
+	struct iovec *const pieces = tt_executor_stage_pieces(comm->executor);
+	struct tt_call call = shortcut->call;
+
+	call.sequence = ++comm->issued;
+	job.mark = &call;
+	job.pieces = pieces;
+	job.into = pieces + comm->size;
+	job.src = intent->send;
+	job.dst = intent->recv;
+	if (shortcut->in_pieces)
+		fill_pieces(comm, pieces, intent->send, shortcut->row_bytes);
+	if (shortcut->out_pieces)
+		fill_pieces(comm, pieces + (shortcut->in_pieces ? comm->size : 0), intent->recv, shortcut->row_bytes);
+	tt_node_stage_start(comm->stage, &job);
+	status = tt_node_stage_advance(comm->stage, &moved, &rank, &mark);
+	tt_failure_called(comm->failure, &call); /* while the others' lines are on their way */
+	return status;
+}
+
+/* Looks for the end as long as it is likely to be near. */
+static bool
+ends_soon(tutti_comm *comm, tutti_status status)
+{
+	const int tight = comm->crowded ? 1 : TIGHT_POLLS, paused = comm->crowded ? 0 : PAUSED_POLLS;
+	const void *mark;
+	int moved = 0, rank;
+
+	while (status == TUTTI_IN_PROGRESS && tt_node_stage_spin(comm->stage, tight, paused))
+		status = tt_node_stage_advance(comm->stage, &moved, &rank, &mark);
+	return status == TUTTI_OK;
+}
+
+/* The long way from here: a request, which has been running. */
+static tutti_status
+go_the_long_way(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options)
+{
+	tutti_request *request;
+
+	TT_TRY(tt_request_get(comm, &request)); /* there is a free one */
+	TT_TRY(tt_comm_prepare(comm, intent, options, request)); /* the memo has it */
+	tt_comm_enqueue_running(comm, request);
+	tt_executor_adopt(comm->executor, &request->run);
+	return tt_comm_hand_over(comm, request, NULL);
+}
+
+/* Is there nothing but this call? */
+static bool
+is_quiet(tutti_comm *comm)
+{
+	return comm->head == NULL && comm->messages == NULL && comm->free_requests != NULL && !comm->reported &&
+	       tt_load_relaxed(&comm->group.owner) == 0 && tt_load_relaxed(&comm->aborting) == 0 &&
+	       !tt_failure_raised(comm->failure) && ++comm->turns % PORTS_CALLS != 0;
+}
+
+bool
+tt_shortcut_take(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_status *status)
+{
+	struct tt_memo_key key;
+	const struct tt_memo_entry *entry;
+
+	if (comm->stage == NULL || options->algorithm != NULL || intent->uneven || intent->next_run != NULL ||
+	    intent->flags != 0 || intent->op > TUTTI_BXOR)
+		return false;
+	if (pthread_mutex_trylock(&comm->lock) != 0)
+		return false;
+	key = tt_comm_memo_key(intent, NULL);
+	entry = tt_memo_slot(&comm->memo, &key);
+	if (!is_quiet(comm) || !tt_memo_holds(entry, &key) || !entry->shortcut.open) {
+		tt_comm_unlock(comm);
+		return false;
+	}
+	if (TT_LIKELY(ends_soon(comm, start(comm, intent, &entry->shortcut)))) {
+		tt_failure_finished(comm->failure, comm->issued);
+		*status = TUTTI_OK;
+	} else {
+		*status = go_the_long_way(comm, intent, options);
+	}
+	tt_comm_unlock(comm);
+	return true;
+}
