@@ -30,6 +30,7 @@ extern "C" {
 #define TUTTI_TRANSPORT_ABI 1    /* changes when a member changes its meaning; new members go at the end */
 #define TUTTI_MARK_BYTES 32      /* what a message says about the operation it belongs to; compared, not read */
 #define TUTTI_ADDRESS_BYTES 512  /* an endpoint's address is at most this long */
+#define TUTTI_OFFER_BYTES 256    /* what a rank says before anything is opened, for offer() */
 
 typedef struct tutti_endpoint tutti_endpoint; /* this rank's end of a transport; defined by it */
 typedef struct tutti_link tutti_link;         /* one peer; defined by the transport */
@@ -71,6 +72,10 @@ typedef struct tutti_environment {
 	int cores;                 /* usable cores of this host for all nlocal ranks together */
 	int64_t connect_timeout_ms;
 	int64_t peer_timeout_ms;   /* silence of a peer that is taken for its loss */
+	const char *provider;      /* as in tutti_config.fabric_provider; NULL = automatic */
+	const void *offers;        /* of all ranks, rank r's at r * TUTTI_OFFER_BYTES; NULL = not exchanged */
+	int connections;           /* to each peer, for large messages; 0 = automatic */
+	int checksum;              /* 1 = over the bytes of messages too, where the network's own are not trusted */
 } tutti_environment;
 
 enum {
@@ -129,6 +134,15 @@ typedef struct tutti_transport {
 	int (*wait_fd)(tutti_endpoint *endpoint);
 	tutti_status (*arm)(tutti_endpoint *endpoint);
 	void (*disarm)(tutti_endpoint *endpoint);
+
+	/* Optional (NULL: no need). offer() says, in TUTTI_OFFER_BYTES of room, what this rank could use; all ranks'
+	 * offers come back in environment.offers. agree() looks at them, and must come to the same result on every
+	 * rank: TUTTI_OK, or TUTTI_ERR_UNSUPPORTED with a sentence in why[] that names a rank. */
+	tutti_status (*offer)(const tutti_environment *env, void *offer);
+	tutti_status (*agree)(const tutti_environment *env, char *why, size_t why_bytes);
+	/* Optional, for a plug-in, which has no access to the library's error record: the sentence for the calling
+	 * thread's last failed open(), address(), connect() or offer(). */
+	void (*why)(char *message, size_t message_bytes);
 } tutti_transport;
 
 /* The one symbol of a plug-in tutti-NAME.so. */

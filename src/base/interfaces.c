@@ -18,11 +18,14 @@
 
 #include <fcntl.h>
 
+#define INTERFACES_MOST 64 /* addresses in one list */
+
 struct candidate {
 	struct tt_address address;
 	bool loopback, link_local;
 	long speed; /* Mbit/s, -1 if unknown */
 	int order; /* as the system lists them: keeps the result stable */
+	char name[IFNAMSIZ];
 };
 
 /* A comma-separated list of names; with '^' in front, of names not to take. NULL: automatic. */
@@ -94,6 +97,7 @@ describe(const struct ifaddrs *entry, struct candidate *out)
 	out->link_local = !v6 && out->address.ip[0] == 169 && out->address.ip[1] == 254;
 	out->loopback = (entry->ifa_flags & IFF_LOOPBACK) != 0;
 	out->speed = link_speed(entry->ifa_name);
+	snprintf(out->name, sizeof(out->name), "%s", entry->ifa_name);
 	return true;
 }
 
@@ -157,34 +161,71 @@ collect(const struct ifaddrs *list, const char *filter, struct candidate *found)
 	return kept;
 }
 
+static void
+number_them(struct tt_interface *interfaces, int n)
+{
+	int numbers = 0;
+
+	for (int i = 0; i < n; i++) {
+		interfaces[i].number = -1;
+		for (int j = 0; j < i && interfaces[i].number < 0; j++)
+			if (strcmp(interfaces[j].name, interfaces[i].name) == 0)
+				interfaces[i].number = interfaces[j].number;
+		if (interfaces[i].number < 0)
+			interfaces[i].number = numbers++;
+	}
+}
+
+/* `candidates` has room for every entry of the list. */
+static tutti_status
+choose(const struct ifaddrs *list, const char *filter, struct candidate *candidates, struct tt_interface *interfaces,
+    int capacity, int *n)
+{
+	const int found = collect(list, filter, candidates);
+
+	if (found == 0)
+		return nothing_matches(list, filter);
+	qsort(candidates, (size_t)found, sizeof(*candidates), by_quality);
+	*n = found < capacity ? found : capacity;
+	for (int i = 0; i < *n; i++) {
+		interfaces[i] = (struct tt_interface){.address = candidates[i].address,
+		    .speed_mbit = candidates[i].speed > 0 ? candidates[i].speed : -1};
+		memcpy(interfaces[i].name, candidates[i].name, sizeof(interfaces[i].name));
+	}
+	number_them(interfaces, *n);
+	return TUTTI_OK;
+}
+
 tutti_status
-tt_interfaces(const char *filter, struct tt_address *addresses, int capacity, int *n)
+tt_interfaces_describe(const char *filter, struct tt_interface *interfaces, int capacity, int *n)
 {
 	struct ifaddrs *list;
 	void *memory = NULL;
 	size_t entries = 0;
 	tutti_status status;
-	int found;
 
 	if (getifaddrs(&list) != 0)
 		return tt_fail_errno("cannot list this host's network interfaces");
 	for (const struct ifaddrs *entry = list; entry != NULL; entry = entry->ifa_next)
 		entries++;
 	status = tt_alloc(entries, sizeof(struct candidate), "the list of network interfaces", &memory);
-	if (status == TUTTI_OK) {
-		struct candidate *candidates = memory;
-
-		found = collect(list, filter, candidates);
-		if (found == 0) {
-			status = nothing_matches(list, filter);
-		} else {
-			qsort(candidates, (size_t)found, sizeof(*candidates), by_quality);
-			*n = found < capacity ? found : capacity;
-			for (int i = 0; i < *n; i++)
-				addresses[i] = candidates[i].address;
-		}
-	}
+	if (status == TUTTI_OK)
+		status = choose(list, filter, memory, interfaces, capacity, n);
 	tt_free(memory);
 	freeifaddrs(list);
 	return status;
+}
+
+tutti_status
+tt_interfaces(const char *filter, struct tt_address *addresses, int capacity, int *n)
+{
+	struct tt_interface interfaces[INTERFACES_MOST];
+	int found = 0;
+
+	TT_TRY(tt_interfaces_describe(
+	    filter, interfaces, capacity < INTERFACES_MOST ? capacity : INTERFACES_MOST, &found));
+	for (int i = 0; i < found; i++)
+		addresses[i] = interfaces[i].address;
+	*n = found;
+	return TUTTI_OK;
 }

@@ -30,6 +30,15 @@ void tt_address_from_sockaddr(const struct sockaddr_storage *in, struct tt_addre
  * before IPv6, faster (sysfs speed) before slower. ERR_ARGUMENT if the filter matches nothing: names what there is. */
 tutti_status tt_interfaces(const char *filter, struct tt_address *addresses, int capacity, int *n);
 
+/* The same with what is known of them. Addresses of one interface have one number; the best has 0. */
+struct tt_interface {
+	struct tt_address address;
+	char name[16];
+	long speed_mbit; /* -1 = unknown */
+	int number;
+};
+tutti_status tt_interfaces_describe(const char *filter, struct tt_interface *interfaces, int capacity, int *n);
+
 /* "20000-20100" or "20000". ERR_ARGUMENT if it is neither. */
 tutti_status tt_port_range_parse(const char *text, uint16_t *low, uint16_t *high);
 /* Listens on `address` (its port 0 = any, or the first free one of port_range "lo-hi"). Sets address->port. */

@@ -20,6 +20,7 @@
 #define MOST_CONFIG_BYTES 4096 /* a size beyond is no size but what was on the stack */
 #define LEAST_STAGING ((size_t)4096)
 #define MOST_STAGING ((size_t)1 << 40)
+#define MOST_CONNECTIONS 16
 #define PREFIX "TUTTI_"
 #define MOST_DECIMALS 6 /* behind the point: six digits of terabytes still fit 64 bits */
 
@@ -33,6 +34,9 @@ static const struct tt_setting_info table[TT_SETTINGS] = {
     [TT_SET_INTERFACES] = {"TUTTI_INTERFACES", "network interfaces to use, or with ^ not to use", "[^]NAME[,NAME...]",
 	""},
     [TT_SET_PORT_RANGE] = {"TUTTI_PORT_RANGE", "TCP ports to listen on", "LOW-HIGH", ""},
+    [TT_SET_CONNECTIONS] = {"TUTTI_CONNECTIONS", "TCP connections to each peer, for large messages", "auto|1-16",
+	"auto"},
+    [TT_SET_CHECKSUM] = {"TUTTI_CHECKSUM", "messages over TCP carry a checksum of their own", "0|1", "0"},
     [TT_SET_TIMEOUT_MS] = {"TUTTI_TIMEOUT_MS", "time limit of creation and of every operation, -1 = none",
 	"MILLISECONDS", "300000"},
     [TT_SET_ALGORITHM] = {"TUTTI_ALGORITHM", "algorithms to use, per collective and range of bytes",
@@ -187,6 +191,20 @@ read_timeout(const char *text, int64_t *timeout_ms)
 	return true;
 }
 
+/* A small number, or "auto", which is 0. */
+static bool
+read_connections(const char *text, int *connections)
+{
+	uint64_t value = 0;
+	const char *at = text;
+
+	if (strcmp(text, "auto") != 0 &&
+	    (read_digits(&at, &value) == 0 || *at != '\0' || value == 0 || value > MOST_CONNECTIONS))
+		return false;
+	*connections = (int)value;
+	return true;
+}
+
 static tutti_status
 read_all(struct tt_settings *settings)
 {
@@ -203,6 +221,10 @@ read_all(struct tt_settings *settings)
 		return bad_value("TUTTI_REPRODUCIBLE", settings->text[TT_SET_REPRODUCIBLE]);
 	if (!read_switch(settings->text[TT_SET_PROGRESS_THREAD], &settings->progress_thread))
 		return bad_value("TUTTI_PROGRESS_THREAD", settings->text[TT_SET_PROGRESS_THREAD]);
+	if (!read_switch(settings->text[TT_SET_CHECKSUM], &settings->checksum))
+		return bad_value("TUTTI_CHECKSUM", settings->text[TT_SET_CHECKSUM]);
+	if (!read_connections(settings->text[TT_SET_CONNECTIONS], &settings->connections))
+		return bad_value("TUTTI_CONNECTIONS", settings->text[TT_SET_CONNECTIONS]);
 	if (range != NULL && tt_port_range_parse(range, &low, &high) != TUTTI_OK)
 		return bad_value("TUTTI_PORT_RANGE", range);
 	if (!read_size(settings->text[TT_SET_STAGING], &settings->staging_bytes))

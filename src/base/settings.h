@@ -20,6 +20,8 @@ enum tt_setting {
 	TT_SET_FABRIC_PROVIDER,
 	TT_SET_INTERFACES,
 	TT_SET_PORT_RANGE,
+	TT_SET_CONNECTIONS,
+	TT_SET_CHECKSUM,
 	TT_SET_TIMEOUT_MS,
 	TT_SET_ALGORITHM,
 	TT_SET_PROFILE,
@@ -45,7 +47,8 @@ struct tt_settings {
 	enum tt_setting_source source[TT_SETTINGS];
 	enum tt_log_level log_level;
 	int64_t timeout_ms; /* -1 = none */
-	int reproducible, progress_thread;
+	int reproducible, progress_thread, checksum;
+	int connections; /* to each peer, for large messages; 0 = automatic */
 	size_t staging_bytes;
 	char *name; /* of the communicator, owned, may be NULL */
 	int log_fd; /* where log lines go; owned if it is a file */

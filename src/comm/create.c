@@ -300,7 +300,9 @@ environment(const tutti_comm *comm)
 	    .port_range = comm->settings.text[TT_SET_PORT_RANGE],
 	    .cores = comm->facts.cores,
 	    .connect_timeout_ms = comm->settings.timeout_ms > 0 ? comm->settings.timeout_ms : 300000,
-	    .peer_timeout_ms = PEER_TIMEOUT_MS};
+	    .peer_timeout_ms = PEER_TIMEOUT_MS,
+	    .connections = comm->settings.connections,
+	    .checksum = comm->settings.checksum};
 
 	env.local_ranks = tt_world_local_ranks(comm->world, &env.nlocal);
 	return env;

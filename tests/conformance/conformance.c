@@ -3,6 +3,7 @@
  * conformance.c - the program: runs all promises against one transport and prints TAP.
  *
  *     conformance TRANSPORT [--chaos SEED] [--ranks N] [--processes] [--only WORD] [--seed N] [--interfaces LIST]
+ *                 [--provider NAME] [--connections N] [--checksum]
  *
  * TRANSPORT is a name that is built in, or the path of a plug-in (anything with a slash).
  */
@@ -37,7 +38,8 @@ usage(void)
 {
 	fprintf(stderr,
 	    "usage: conformance TRANSPORT [--chaos SEED] [--ranks N] [--processes] [--only WORD] [--seed N]\n"
-	    "                   [--interfaces LIST]\n"
+	    "                   [--interfaces LIST] [--provider NAME]\n"
+	    "                   [--connections N] [--checksum]\n"
 	    "TRANSPORT: a plug-in's path, or one of:");
 	for (size_t i = 0; i < TT_COUNT_OF(built_in); i++)
 		fprintf(stderr, " %s", built_in[i].name);
@@ -68,15 +70,27 @@ parse_option(struct arguments *arguments, char **argv, int *at)
 		arguments->options.processes = true;
 		return true;
 	}
+	if (strcmp(option, "--checksum") == 0) {
+		arguments->options.checksum = 1;
+		return true;
+	}
 	++*at;
 	if (strcmp(option, "--only") == 0)
 		return (arguments->only = value) != NULL;
 	if (strcmp(option, "--interfaces") == 0)
 		return (arguments->options.interfaces = value) != NULL;
+	if (strcmp(option, "--provider") == 0)
+		return (arguments->options.provider = value) != NULL;
 	if (strcmp(option, "--ranks") == 0) {
 		if (!parse_number(value, KIT_RANKS, &number) || number == 0)
 			return false;
 		arguments->options.nranks = (int)number;
+		return true;
+	}
+	if (strcmp(option, "--connections") == 0) {
+		if (!parse_number(value, 1000, &number))
+			return false;
+		arguments->options.connections = (int)number;
 		return true;
 	}
 	if (!parse_number(value, UINT64_MAX, &number))

@@ -41,7 +41,7 @@ struct kit {
 	int rank, nranks;
 	uint32_t lanes;
 	bool processes;
-	const char *interfaces;
+	const char *interfaces, *provider;
 	int64_t deadline_ns;
 	uint64_t random; /* state of kit_random() */
 	uint32_t barriers;
@@ -61,9 +61,11 @@ struct kit_promise {
 
 struct kit_options {
 	int nranks;
+	int connections, checksum; /* as in the environment */
 	bool processes;
 	uint64_t seed;
 	const char *interfaces;
+	const char *provider; /* NULL: the transport chooses */
 };
 
 enum kit_result { KIT_KEPT, KIT_BROKEN, KIT_SKIPPED };

@@ -78,7 +78,20 @@ make_environment(tutti_environment *env, struct run *run, int rank, int *local_r
 	    .cores = (int)sysconf(_SC_NPROCESSORS_ONLN),
 	    .connect_timeout_ms = KIT_TIMEOUT_MS,
 	    .peer_timeout_ms = KIT_TIMEOUT_MS,
+	    .connections = run->options->connections,
+	    .checksum = run->options->checksum,
+	    .provider = run->options->provider,
 	};
+}
+
+/* Why a call failed: a plug-in says it itself. */
+static const char *
+why_not(const tutti_transport *transport, char *text, size_t bytes)
+{
+	if (transport->size < offsetof(tutti_transport, why) + sizeof(transport->why) || transport->why == NULL)
+		return tt_last_error()->message;
+	transport->why(text, bytes);
+	return text;
 }
 
 static bool
@@ -87,12 +100,14 @@ open_endpoint(struct kit *kit, struct run *run)
 	int local_ranks[KIT_RANKS];
 	tutti_environment env;
 	tutti_status status;
+	char why[256];
 
 	make_environment(&env, run, kit->rank, local_ranks);
 	status = kit->transport->open(&env, &kit->endpoint);
 	memset(&env, 0xDD, sizeof(env));
 	memset(local_ranks, 0xDD, sizeof(local_ranks));
-	if (!kit_check(kit, status == TUTTI_OK, "open() failed with status %d: %s", status, tt_last_error()->message))
+	if (!kit_check(kit, status == TUTTI_OK, "open() failed with status %d: %s", status,
+		why_not(kit->transport, why, sizeof(why))))
 		return false;
 	kit->transport->properties(kit->endpoint, &kit->properties);
 	return true;
@@ -104,6 +119,7 @@ connect_all(struct kit *kit)
 	struct kit_world *world = kit->world;
 	unsigned char address[TUTTI_ADDRESS_BYTES];
 	size_t bytes = sizeof(address);
+	char why[256];
 	tutti_status status = kit->transport->address(kit->endpoint, address, &bytes);
 
 	if (!kit_check(kit, status == TUTTI_OK && bytes <= sizeof(address),
@@ -119,7 +135,7 @@ connect_all(struct kit *kit)
 		status = kit->transport->connect(kit->endpoint, peer, address, bytes, &kit->links[peer]);
 		memset(address, 0xDD, sizeof(address));
 		if (!kit_check(kit, status == TUTTI_OK, "connect() to rank %d failed with status %d: %s", peer,
-			status, tt_last_error()->message))
+			status, why_not(kit->transport, why, sizeof(why))))
 			return false;
 	}
 	return true;

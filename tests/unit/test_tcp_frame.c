@@ -99,16 +99,16 @@ Test(tcp_frame, unknown_kinds_have_no_length, .timeout = 20)
 	cr_assert(eq(sz, tt_frame_bytes(0), (size_t)0));
 }
 
-static const struct tt_address two[2] = {
-    {.family = 4, .port = 4711, .ip = {10, 0, 0, 1}},
-    {.family = 6, .port = 65535, .ip = {0xfd, [15] = 1}},
+static const struct tt_place two[2] = {
+    {{.family = 4, .port = 4711, .ip = {10, 0, 0, 1}}, 0, 15},
+    {{.family = 6, .port = 65535, .ip = {0xfd, [15] = 1}}, 15, 0},
 };
 
 Test(tcp_blob, addresses_come_out_as_they_went_in, .timeout = 20)
 {
 	const unsigned char nonce[TT_TCP_NONCE] = "fifteen letters";
 	unsigned char blob[TT_BLOB_BYTES(2)], got_nonce[TT_TCP_NONCE];
-	struct tt_address got[TT_TCP_ADDRESSES];
+	struct tt_place got[TT_TCP_ADDRESSES];
 	int n = 0;
 
 	tt_blob_encode(nonce, two, 2, blob);
@@ -121,7 +121,7 @@ Test(tcp_blob, addresses_come_out_as_they_went_in, .timeout = 20)
 Test(tcp_blob, other_bytes_are_refused, .timeout = 20)
 {
 	unsigned char blob[TT_BLOB_BYTES(TT_TCP_ADDRESSES + 1)] = {0}, nonce[TT_TCP_NONCE];
-	struct tt_address got[TT_TCP_ADDRESSES];
+	struct tt_place got[TT_TCP_ADDRESSES];
 	int n = 7;
 
 	for (int i = 0; i < TT_TCP_ADDRESSES; i++)

@@ -40,9 +40,9 @@ static void
 decide(struct tt_greeting *g)
 {
 	if (g->phase == TT_GREETING_PROVEN && g->chooser)
-		tt_greeting_choose(g);
+		tt_greeting_choose(g, 3, &(struct tt_terms){5, false});
 	else if (g->phase == TT_GREETING_CHOSEN)
-		tt_greeting_agree(g);
+		tt_greeting_agree(g, &(struct tt_terms){7, true});
 }
 
 Test(tcp_greeting, both_agree_at_every_split_whoever_calls, .timeout = 20)

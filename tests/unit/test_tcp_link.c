@@ -170,7 +170,7 @@ stranger(const tutti_endpoint *endpoint)
 {
 	struct pollfd ready = {.events = POLLOUT};
 
-	cr_assert(eq(int, tt_connect_tcp(&endpoint->addresses[0], &ready.fd), TUTTI_OK));
+	cr_assert(eq(int, tt_connect_tcp(&endpoint->places[0].address, &ready.fd), TUTTI_OK));
 	poll(&ready, 1, 5000);
 	return ready.fd;
 }

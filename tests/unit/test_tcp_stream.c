@@ -121,7 +121,7 @@ static size_t
 take(struct tt_stream *from, unsigned char *bytes, size_t n)
 {
 	struct iovec *pieces;
-	const int npieces = tt_stream_output(from, &pieces);
+	const int npieces = tt_stream_output(from, 0, &pieces);
 	size_t done = 0;
 
 	for (int i = 0; i < npieces && done < n; i++) {
@@ -131,7 +131,7 @@ take(struct tt_stream *from, unsigned char *bytes, size_t n)
 		done += part;
 	}
 	if (done > 0)
-		tt_stream_written(from, done);
+		tt_stream_written(from, 0, done);
 	return done;
 }
 
@@ -141,7 +141,7 @@ give(struct tt_stream *to, const unsigned char *bytes, size_t n)
 {
 	while (n > 0) {
 		struct iovec pieces[TT_INPUT_PIECES];
-		const int npieces = tt_stream_input(to, pieces);
+		const int npieces = tt_stream_input(to, 0, pieces);
 		size_t done = 0;
 
 		for (int i = 0; i < npieces && done < n; i++) {
@@ -151,7 +151,7 @@ give(struct tt_stream *to, const unsigned char *bytes, size_t n)
 			done += part;
 		}
 		cr_assert(gt(sz, done, (size_t)0), "the stream has nowhere to put its input");
-		if (!tt_stream_read(to, done))
+		if (!tt_stream_read(to, 0, done))
 			return false;
 		bytes += done;
 		n -= done;
@@ -237,6 +237,171 @@ Test(tcp_stream, arrives_byte_by_byte, .timeout = 60)
 		conversation(split, 1, true, false);
 		conversation(split, 200, false, true);
 		conversation(split, 200, true, true);
+	}
+}
+
+/* What is on the way on one channel: the next reader may not want it yet. */
+struct pipe {
+	unsigned char bytes[8192];
+	size_t first, last;
+};
+
+/* Up to n bytes into the pipe, or out of it; returns how many moved. */
+static size_t
+pour_in(struct tt_stream *from, int channel, struct pipe *pipe, size_t n)
+{
+	struct iovec *pieces;
+	size_t done = 0;
+
+	if (pipe->first < pipe->last || !tt_stream_has_output(from, channel))
+		return 0;
+	pipe->first = pipe->last = 0;
+	n = n < sizeof(pipe->bytes) ? n : sizeof(pipe->bytes);
+	for (int i = 0, npieces = tt_stream_output(from, channel, &pieces); i < npieces && done < n; i++) {
+		const size_t part = pieces[i].iov_len < n - done ? pieces[i].iov_len : n - done;
+
+		memcpy(pipe->bytes + done, pieces[i].iov_base, part);
+		done += part;
+	}
+	pipe->last = done;
+	tt_stream_written(from, channel, done);
+	return done;
+}
+
+static size_t
+pour_out(struct tt_stream *to, int channel, struct pipe *pipe, size_t n)
+{
+	struct iovec pieces[TT_INPUT_PIECES];
+	const size_t here = pipe->last - pipe->first;
+	const int npieces = here > 0 ? tt_stream_input(to, channel, pieces) : 0;
+	size_t done = 0;
+
+	n = n < here ? n : here;
+	for (int i = 0; i < npieces && done < n; i++) {
+		const size_t part = pieces[i].iov_len < n - done ? pieces[i].iov_len : n - done;
+
+		memcpy(pieces[i].iov_base, pipe->bytes + pipe->first + done, part);
+		done += part;
+	}
+	pipe->first += done;
+	if (done > 0)
+		cr_assert(tt_stream_read(to, channel, done), "a fault: %s", to->fault);
+	return done;
+}
+
+/* Large messages and small ones over several channels, one of them slow; also with checksums. */
+static void
+wide(uint64_t seed, int width, bool sums)
+{
+	enum { N = 24 };
+	static struct pipe pipes[2][TT_CHANNELS];
+	struct tt_stream s[2];
+	struct message *out = calloc(2 * N, sizeof(*out)), *in = calloc(2 * N, sizeof(*in));
+	uint64_t random = seed, numbers[2][LANES] = {{0}}, key[2][N];
+	size_t sent[2] = {0}, received[2] = {0}, idle = 0;
+	uint64_t by_others = 0;
+
+	memset(pipes, 0, sizeof(pipes));
+	for (int way = 0; way < 2; way++) {
+		open_stream(&s[way], LANES);
+		s[way].sums = sums;
+		for (size_t i = 0; i < N; i++) {
+			const uint32_t lane = (uint32_t)below(&random, LANES);
+			const size_t bytes = 8 * below(&random, below(&random, 2) == 0 ? 90000 : 90);
+
+			key[way][i] = numbers[way][lane]++;
+			make_message(&out[way * N + i], lane, key[way][i], bytes, true, &random);
+			make_message(&in[way * N + i], lane, key[way][i], bytes, false, &random);
+			if (below(&random, 2) == 0)
+				make_fold(&in[way * N + i], 1u << below(&random, 4));
+		}
+	}
+	while (idle < 4000) {
+		const size_t way = below(&random, 2), what = below(&random, 9);
+		const int channel = (int)below(&random, (size_t)width + 1);
+
+		idle++;
+		if (what == 0 && sent[way] < N)
+			tt_stream_send(&s[way], &out[way * N + sent[way]++].transfer);
+		else if (what == 1 && received[way] < N)
+			tt_stream_recv(&s[1 - way], &in[way * N + received[way]++].transfer);
+		else if (what == 2 && channel > 0 && s[0].channels[channel] == NULL && s[0].large) {
+			cr_assert(eq(int, tt_stream_widen(&s[0], channel), TUTTI_OK));
+			cr_assert(eq(int, tt_stream_widen(&s[1], channel), TUTTI_OK));
+			s[0].channels[channel]->chunk_bytes = 8 + 8 * below(&random, 5000);
+		} else if (s[0].channels[channel] == NULL ||
+			   pour_in(&s[way], channel, &pipes[way][channel], 1 + below(&random, 5000)) +
+				   pour_out(&s[1 - way], channel, &pipes[way][channel], 1 + below(&random, 9000)) ==
+			       0)
+			continue;
+		idle = 0;
+	}
+	for (int way = 0; way < 2; way++) {
+		for (size_t i = 0; i < N; i++) {
+			cr_assert(eq(int, out[way * N + i].transfer.status, TUTTI_OK), "seed %d", (int)seed);
+			cr_assert(arrived(&in[way * N + i], key[way][i]), "seed %d message %zu", (int)seed, i);
+			free(out[way * N + i].bytes);
+			free(in[way * N + i].bytes);
+		}
+		for (int i = 1; i < s[way].nchannels; i++)
+			by_others += s[way].channels[i] != NULL ? s[way].channels[i]->out.written : 0;
+		tt_stream_fini(&s[way]);
+	}
+	cr_assert(width == 0 || by_others > 0);
+	free(out);
+	free(in);
+}
+
+Test(tcp_stream, chunks_come_by_any_channel_in_any_order, .timeout = 60)
+{
+	for (uint64_t seed = 1; seed <= 60; seed++)
+		wide(seed, 1 + (int)(seed % 5), seed % 4 == 0);
+}
+
+Test(tcp_stream, checksums_follow_the_bytes_at_every_split, .timeout = 60)
+{
+	for (uint64_t seed = 1; seed <= 10; seed++)
+		wide(seed, 0, true);
+}
+
+/* A byte that is not what was sent, in a small message and in a large one. */
+Test(tcp_stream, a_damaged_byte_is_found_by_the_checksum, .timeout = 60)
+{
+	static const size_t sizes[] = {1, 31, 640, 66000, 300000};
+
+	for (size_t i = 0; i < TT_COUNT_OF(sizes); i++) {
+		struct tt_stream a, b;
+		struct message out, in;
+		uint64_t random = i;
+		unsigned char bytes[4096];
+		bool good = true;
+		size_t n;
+
+		open_stream(&a, 1);
+		open_stream(&b, 1);
+		a.sums = b.sums = true;
+		make_message(&out, 0, 0, sizes[i], true, &random);
+		make_message(&in, 0, 0, sizes[i], false, &random);
+		tt_stream_recv(&b, &in.transfer);
+		tt_stream_send(&a, &out.transfer);
+		/* The grant; then the head is out of the way, or comes now together with the bytes. */
+		while (sizes[i] > a.eager_most && carry(&a, &b, TT_FRAME_LONG) + carry(&b, &a, SIZE_MAX) > 0 &&
+		       a.first.out.written < TT_FRAME_LONG + TT_FRAME_SHORT)
+			;
+		n = take(&a, bytes, sizeof(bytes));
+		bytes[sizes[i] > a.eager_most ? 0 : TT_FRAME_LONG] ^= 4;
+		good = give(&b, bytes, n);
+		while (good && (n = take(&a, bytes, sizeof(bytes))) > 0)
+			good = give(&b, bytes, n);
+		cr_assert(not(good), "%zu bytes", sizes[i]);
+		cr_assert(strstr(b.fault, "damaged") != NULL);
+		cr_assert(eq(int, in.transfer.status, TUTTI_IN_PROGRESS));
+		tt_stream_end(&a, TUTTI_ERR_PEER);
+		tt_stream_end(&b, TUTTI_ERR_PEER);
+		free(out.bytes);
+		free(in.bytes);
+		tt_stream_fini(&a);
+		tt_stream_fini(&b);
 	}
 }
 

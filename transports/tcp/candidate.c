@@ -29,8 +29,8 @@ insert(struct tt_candidate *candidate)
 }
 
 tutti_status
-tt_candidate_create(tutti_endpoint *endpoint, int fd, tutti_link *link, const unsigned char nonce[TT_TCP_NONCE],
-    const struct tt_address *remote, int64_t deadline_ns)
+tt_candidate_create(tutti_endpoint *endpoint, int fd, tutti_link *link, int channel,
+    const unsigned char nonce[TT_TCP_NONCE], const struct tt_address *remote, int64_t deadline_ns)
 {
 	struct tt_hello hello = {.purpose = TT_PURPOSE_TCP, .rank = endpoint->rank, .number = endpoint->lanes};
 	struct tt_candidate *candidate;
@@ -46,6 +46,7 @@ tt_candidate_create(tutti_endpoint *endpoint, int fd, tutti_link *link, const un
 	candidate->watch = (struct tt_watch){TT_WATCH_CANDIDATE, fd};
 	candidate->endpoint = endpoint;
 	candidate->link = link;
+	candidate->channel = channel;
 	candidate->dialed = candidate->connecting = candidate->wants_out = link != NULL;
 	candidate->remote = *remote;
 	candidate->deadline_ns = deadline_ns;

@@ -16,6 +16,7 @@ struct tt_candidate {
 	struct tt_candidate *next, *prev;
 	tutti_endpoint *endpoint;
 	tutti_link *link; /* NULL while nobody knows whose it is */
+	int channel; /* dialed by the lower rank: which of the link's connections it is to be */
 	struct tt_address remote;
 	bool dialed, connecting, wants_out;
 	int64_t deadline_ns;
@@ -23,7 +24,7 @@ struct tt_candidate {
 };
 
 /* Takes the descriptor over, also on failure. link NULL: a call from outside. */
-tutti_status tt_candidate_create(tutti_endpoint *endpoint, int fd, tutti_link *link,
+tutti_status tt_candidate_create(tutti_endpoint *endpoint, int fd, tutti_link *link, int channel,
     const unsigned char nonce[TT_TCP_NONCE], const struct tt_address *remote, int64_t deadline_ns);
 /* Closes it; the memory goes at the end of progress(). */
 void tt_candidate_drop(struct tt_candidate *candidate);

@@ -26,6 +26,7 @@
 #define DIRECT_LINKS 4 /* so many sockets are read without asking epoll first */
 #define LOOK_EVERY 64 /* calls of progress(), when links are read directly */
 #define EVENTS 64
+#define SPEED_100G 14 /* class of speed: see struct tt_place */
 #define ACCEPTS 16 /* in one progress() */
 #define DEAF_NS (100 * TT_MS)
 #define LINGER_NS (100 * TT_MS) /* at most, in close(), for bytes that the network has not taken */
@@ -61,22 +62,49 @@ tt_watch_remove(const tutti_endpoint *endpoint, struct tt_watch *watch)
 
 /* ---- opening and closing ---- */
 
+static uint8_t
+speed_class(const struct tt_interface *interface)
+{
+	uint8_t class = 0;
+
+	for (long mbit = interface->speed_mbit; mbit >= 10 && class < 15; mbit /= 2)
+		class ++;
+	return class;
+}
+
+/* Connections for chunks beside the first: one for each interface, several for very quick ones, which a single
+ * connection and a single core cannot fill. If that is one, the first does it all. */
+static uint32_t
+width_of(const tutti_endpoint *endpoint, const tutti_environment *env)
+{
+	int nics = 0, each = 1, width;
+
+	for (int i = 0; i < endpoint->nlisteners; i++)
+		nics = endpoint->places[i].nic >= nics ? endpoint->places[i].nic + 1 : nics;
+	if (endpoint->places[0].speed >= SPEED_100G && env->cores >= 4 * env->nlocal)
+		each = 4;
+	width = env->connections > 0 ? env->connections : nics * each;
+	width = width < TT_CHANNELS - 1 ? width : TT_CHANNELS - 1;
+	return width > 1 ? (uint32_t)width : 0;
+}
+
 static tutti_status
 open_listeners(tutti_endpoint *endpoint, const tutti_environment *env)
 {
-	struct tt_address addresses[TT_TCP_ADDRESSES];
+	struct tt_interface found[TT_TCP_ADDRESSES];
 	tutti_status status = TUTTI_OK;
 	int n = 0;
 
-	TT_TRY(tt_interfaces(env->interfaces, addresses, TT_TCP_ADDRESSES, &n));
+	TT_TRY(tt_interfaces_describe(env->interfaces, found, TT_TCP_ADDRESSES, &n));
 	for (int i = 0; i < n; i++) {
 		struct tt_watch *listener = &endpoint->listeners[endpoint->nlisteners];
 
-		status = tt_listen_tcp(&addresses[i], env->port_range, &listener->fd);
+		status = tt_listen_tcp(&found[i].address, env->port_range, &listener->fd);
 		/* An address that just went away, or a full range of ports, is no loss while another one works. */
 		if (status != TUTTI_OK)
 			continue;
-		endpoint->addresses[endpoint->nlisteners++] = addresses[i];
+		endpoint->places[endpoint->nlisteners++] = (struct tt_place){
+		    found[i].address, (uint8_t)(found[i].number < 15 ? found[i].number : 15), speed_class(&found[i])};
 		TT_TRY(tt_watch_add(endpoint, listener, EPOLLIN));
 	}
 	return endpoint->nlisteners > 0 ? TUTTI_OK : status;
@@ -102,7 +130,9 @@ open_parts(tutti_endpoint *endpoint, const tutti_environment *env)
 		return tt_fail_errno("cannot make a timer descriptor");
 	tt_fd_guard(endpoint->timer.fd);
 	TT_TRY(tt_watch_add(endpoint, &endpoint->timer, EPOLLIN));
-	return open_listeners(endpoint, env);
+	TT_TRY(open_listeners(endpoint, env));
+	endpoint->terms = (struct tt_terms){width_of(endpoint, env), env->checksum != 0};
+	return TUTTI_OK;
 }
 
 tutti_status
@@ -208,7 +238,7 @@ tt_endpoint_address(tutti_endpoint *endpoint, void *address, size_t *bytes)
 	if (*bytes < need)
 		return tt_fail(
 		    TUTTI_ERR_ARGUMENT, -1, "an address of the TCP transport takes %zu bytes, not %zu", need, *bytes);
-	tt_blob_encode(endpoint->nonce, endpoint->addresses, endpoint->nlisteners, address);
+	tt_blob_encode(endpoint->nonce, endpoint->places, endpoint->nlisteners, address);
 	*bytes = need;
 	return TUTTI_OK;
 }
@@ -266,7 +296,7 @@ accept_calls(tutti_endpoint *endpoint, const struct tt_watch *listener)
 		}
 		/* Without memory the caller is turned away, and calls again. */
 		(void)tt_candidate_create(
-		    endpoint, fd, NULL, endpoint->nonce, &remote, now + TT_HANDSHAKE_MS * TT_MS);
+		    endpoint, fd, NULL, 0, endpoint->nonce, &remote, now + TT_HANDSHAKE_MS * TT_MS);
 	}
 }
 
@@ -284,6 +314,8 @@ clear_timer(tutti_endpoint *endpoint)
 static void
 handle(tutti_endpoint *endpoint, struct tt_watch *watch)
 {
+	struct tt_flow *flow;
+
 	/* It went away while an earlier event was handled. */
 	if (watch->fd < 0)
 		return;
@@ -298,9 +330,10 @@ handle(tutti_endpoint *endpoint, struct tt_watch *watch)
 	case TT_WATCH_CANDIDATE:
 		tt_candidate_step((struct tt_candidate *)(void *)watch);
 		break;
-	case TT_WATCH_LINK:
-		if (((tutti_link *)(void *)watch)->live_index >= 0)
-			tt_tcp_link_turn((tutti_link *)(void *)watch);
+	case TT_WATCH_FLOW:
+		flow = (struct tt_flow *)(void *)watch;
+		if (flow->link->live_index >= 0)
+			tt_tcp_link_turn(flow->link, flow);
 		break;
 	}
 }
@@ -355,6 +388,15 @@ tick(tutti_endpoint *endpoint)
 		listen_again(endpoint, false);
 }
 
+static bool
+has_output(const tutti_link *link)
+{
+	for (int i = 0; i < link->stream.nchannels; i++)
+		if (link->flows[i].watch.fd >= 0 && tt_stream_has_output(&link->stream, i))
+			return true;
+	return false;
+}
+
 int
 tt_endpoint_progress(tutti_endpoint *endpoint)
 {
@@ -365,9 +407,8 @@ tt_endpoint_progress(tutti_endpoint *endpoint)
 	for (int i = endpoint->nlive - 1; i >= 0; i--) {
 		tutti_link *link = endpoint->live[i];
 
-		if (direct ? link->stream.pending > 0 || tt_stream_has_output(&link->stream)
-			   : tt_stream_has_output(&link->stream))
-			tt_tcp_link_turn(link);
+		if (has_output(link) || (direct && link->stream.pending > 0))
+			tt_tcp_link_turn(link, direct ? NULL : &link->flows[0]);
 	}
 	if (!direct || endpoint->look || is_restless(endpoint) || endpoint->calls++ % LOOK_EVERY == 0)
 		look(endpoint);
@@ -417,6 +458,37 @@ set_timer(tutti_endpoint *endpoint, int64_t at_ns)
 	endpoint->timer_set = at_ns != TT_FOREVER;
 }
 
+/* What would end a sleep: news, unless the link waits for other news first, and room for what could not be
+ * written. False: something can be written right now. */
+static bool
+arm_link(tutti_link *link)
+{
+	for (int i = 0; i < link->stream.nchannels; i++) {
+		struct tt_flow *flow = &link->flows[i];
+		const struct tt_channel *channel = link->stream.channels[i];
+		uint32_t events;
+
+		if (flow->watch.fd < 0)
+			continue;
+		events = channel->in.parked || channel->over ? 0 : EPOLLIN;
+		if (tt_stream_has_output(&link->stream, i)) {
+			if (!flow->blocked)
+				return false;
+			events |= EPOLLOUT;
+		}
+		tt_tcp_flow_watch(flow, events);
+	}
+	return true;
+}
+
+static void
+disarm_link(tutti_link *link)
+{
+	for (int i = 0; i < link->stream.nchannels; i++)
+		if (link->stream.channels[i] != NULL)
+			tt_tcp_flow_watch(&link->flows[i], link->stream.channels[i]->over ? 0 : EPOLLIN);
+}
+
 tutti_status
 tt_endpoint_arm(tutti_endpoint *endpoint)
 {
@@ -427,14 +499,10 @@ tt_endpoint_arm(tutti_endpoint *endpoint)
 	if (endpoint->news > 0)
 		return TUTTI_IN_PROGRESS;
 	for (int i = endpoint->nlive - 1; i >= 0; i--) {
-		tutti_link *link = endpoint->live[i];
-
-		if (!tt_stream_has_output(&link->stream))
-			continue;
-		if (!link->blocked)
+		if (!arm_link(endpoint->live[i])) {
+			tt_endpoint_disarm(endpoint);
 			return TUTTI_IN_PROGRESS;
-		tt_watch_change(endpoint, &link->watch, EPOLLIN | EPOLLOUT);
-		link->watches_out = true;
+		}
 	}
 	set_timer(endpoint, next_timer(endpoint));
 	if (epoll_wait(endpoint->epoll, &event, 1, 0) == 0)
@@ -447,12 +515,6 @@ void
 tt_endpoint_disarm(tutti_endpoint *endpoint)
 {
 	endpoint->look = true;
-	for (int i = 0; i < endpoint->nlive; i++) {
-		tutti_link *link = endpoint->live[i];
-
-		if (!link->watches_out)
-			continue;
-		tt_watch_change(endpoint, &link->watch, EPOLLIN);
-		link->watches_out = false;
-	}
+	for (int i = 0; i < endpoint->nlive; i++)
+		disarm_link(endpoint->live[i]);
 }

@@ -13,12 +13,20 @@
 
 #include "base/handshake.h"
 #include "base/net.h"
+#include "tcp/greeting.h"
 
 #define TT_TCP_ADDRESSES 8 /* that an endpoint listens on */
 #define TT_TCP_UNPROVEN 64 /* connections from outside that have not proven anything yet */
 #define TT_TCP_NONCE 16 /* names an endpoint; whoever calls it must know it */
 
-enum tt_watch_kind { TT_WATCH_LISTENER, TT_WATCH_TIMER, TT_WATCH_CANDIDATE, TT_WATCH_LINK };
+enum tt_watch_kind { TT_WATCH_LISTENER, TT_WATCH_TIMER, TT_WATCH_CANDIDATE, TT_WATCH_FLOW };
+
+/* Where an endpoint can be called. */
+struct tt_place {
+	struct tt_address address;
+	uint8_t nic; /* number of the interface among the endpoint's, the quickest first; 15 = beyond that */
+	uint8_t speed; /* of the interface: 0 = unknown, 1 = 10 Mbit/s, one more = twice that, up to 15 */
+};
 
 /* What epoll names. */
 struct tt_watch {
@@ -35,8 +43,9 @@ struct tutti_endpoint {
 	unsigned char key[TT_KEY_BYTES];
 	unsigned char nonce[TT_TCP_NONCE];
 	struct tt_watch listeners[TT_TCP_ADDRESSES];
-	struct tt_address addresses[TT_TCP_ADDRESSES];
+	struct tt_place places[TT_TCP_ADDRESSES]; /* of the listeners */
 	int nlisteners;
+	struct tt_terms terms; /* what this side wants of every link */
 	struct tt_watch timer;
 	bool timer_set, deaf; /* deaf: listeners are left alone until hear_ns, no descriptor was free */
 	int64_t hear_ns;

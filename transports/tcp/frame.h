@@ -7,9 +7,9 @@
  *      8  number of the message on its lane     28  check, over everything else of the frame
  *     32  mark (32 bytes; EAGER, OFFER, GRANT, REFUSE only)
  *
- * Little-endian. EAGER is followed by the message, CHUNK by `count` bytes of it. A chunk says by itself where it
- * belongs, so that the chunks of a message may one day travel on several connections; everything else keeps to
- * one. The check finds a damaged header before anything in it is believed; it is no protection against malice.
+ * Little-endian. EAGER is followed by the message, CHUNK by `count` bytes of it; and these, if the two sides have
+ * agreed on checksums, by theirs (sum.h). A chunk says by itself where it belongs, so that the chunks of a message may
+ * travel on several connections; everything else keeps to one. The check finds a damaged header before anything in it is believed; it is no protection against malice.
  */
 #ifndef TT_TCP_FRAME_H
 #define TT_TCP_FRAME_H
@@ -30,8 +30,8 @@ enum tt_frame_kind {
 	TT_FRAME_REFUSE, /* the receive that met this message differs. size: its bytes */
 	TT_FRAME_CREDIT, /* count: credit given back on the lane, in total */
 	TT_FRAME_GOODBYE, /* the sender leaves; nothing follows */
-	TT_FRAME_CHOOSE, /* this connection shall be the link's (lower rank to higher) */
-	TT_FRAME_AGREE, /* it is (higher rank to lower) */
+	TT_FRAME_CHOOSE, /* this connection shall be the link's (lower rank to higher). lane: which one of the link's; */
+	TT_FRAME_AGREE, /* it is (higher rank to lower). both: size, connections wanted; count: 1 = wants checksums */
 };
 
 struct tt_frame {

@@ -42,12 +42,16 @@ take_frame(struct tt_greeting *greeting)
 	greeting->over = frame.kind == TT_FRAME_GOODBYE;
 	if (greeting->over)
 		return tt_fail(TUTTI_ERR_PEER, -1, "it has ended its side of the link");
-	if (greeting->phase == TT_GREETING_PROVEN && frame.kind == TT_FRAME_CHOOSE)
+	if (greeting->phase == TT_GREETING_PROVEN && frame.kind == TT_FRAME_CHOOSE) {
 		greeting->phase = TT_GREETING_CHOSEN;
-	else if (greeting->phase == TT_GREETING_CHOOSING && frame.kind == TT_FRAME_AGREE)
+		greeting->channel = frame.lane;
+	} else if (greeting->phase == TT_GREETING_CHOOSING && frame.kind == TT_FRAME_AGREE &&
+		   frame.lane == greeting->channel) {
 		greeting->phase = TT_GREETING_AGREED;
-	else
+	} else {
 		return tt_fail(TUTTI_ERR_PEER, -1, "its first header is out of order");
+	}
+	greeting->theirs = (struct tt_terms){frame.size < UINT32_MAX ? (uint32_t)frame.size : 0, frame.count == 1};
 	return TUTTI_OK;
 }
 
@@ -93,32 +97,36 @@ tt_greeting_sent(struct tt_greeting *greeting, size_t n)
 }
 
 static void
-say(struct tt_greeting *greeting, enum tt_frame_kind kind)
+say(struct tt_greeting *greeting, enum tt_frame_kind kind, const struct tt_terms *terms)
 {
-	const struct tt_frame frame = {.kind = kind};
+	const struct tt_frame frame = {
+	    .kind = kind, .lane = greeting->channel, .size = terms->width, .count = terms->sums};
 
 	greeting->out_bytes = tt_frame_encode(&frame, greeting->out);
 	greeting->out_sent = 0;
 }
 
 void
-tt_greeting_choose(struct tt_greeting *greeting)
+tt_greeting_choose(struct tt_greeting *greeting, uint32_t channel, const struct tt_terms *terms)
 {
-	say(greeting, TT_FRAME_CHOOSE);
+	greeting->channel = channel;
+	say(greeting, TT_FRAME_CHOOSE, terms);
 	greeting->phase = TT_GREETING_CHOOSING;
 }
 
 void
-tt_greeting_agree(struct tt_greeting *greeting)
+tt_greeting_agree(struct tt_greeting *greeting, const struct tt_terms *terms)
 {
-	say(greeting, TT_FRAME_AGREE);
+	say(greeting, TT_FRAME_AGREE, terms);
 	greeting->phase = TT_GREETING_AGREED;
 }
 
 void
 tt_greeting_goodbye(struct tt_greeting *greeting)
 {
-	say(greeting, TT_FRAME_GOODBYE);
+	const struct tt_terms none = {0};
+
+	say(greeting, TT_FRAME_GOODBYE, &none);
 }
 
 bool

@@ -25,11 +25,19 @@ enum tt_greeting_phase {
 	TT_GREETING_AGREED,
 };
 
+/* What a side wants of a link; said with CHOOSE and AGREE. */
+struct tt_terms {
+	uint32_t width; /* connections for chunks, beside the first */
+	bool sums; /* checksums behind the bytes of messages */
+};
+
 struct tt_greeting {
 	struct tt_handshake handshake;
 	enum tt_greeting_phase phase;
 	bool chooser;
 	bool over; /* the other side has said goodbye */
+	uint32_t channel; /* which of the link's connections this is to be; known from CHOOSE on */
+	struct tt_terms theirs; /* after CHOOSE or AGREE came */
 	unsigned char in[TT_FRAME_SHORT], out[TT_FRAME_SHORT];
 	size_t in_bytes, out_bytes, out_sent;
 };
@@ -46,8 +54,8 @@ const void *tt_greeting_take(struct tt_greeting *greeting, size_t *n);
 void tt_greeting_sent(struct tt_greeting *greeting, size_t n);
 
 /* The decisions: in PROVEN of the lower rank, in CHOSEN of the higher. */
-void tt_greeting_choose(struct tt_greeting *greeting);
-void tt_greeting_agree(struct tt_greeting *greeting);
+void tt_greeting_choose(struct tt_greeting *greeting, uint32_t channel, const struct tt_terms *terms);
+void tt_greeting_agree(struct tt_greeting *greeting, const struct tt_terms *terms);
 /* Instead of a decision: this side of the link is over. */
 void tt_greeting_goodbye(struct tt_greeting *greeting);
 /* Agreed, and nothing left to send. */

@@ -22,7 +22,8 @@ tt_tcp_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link)
 
 	TT_TRY(tt_alloc(1, sizeof(*made), "a TCP link", &memory));
 	made = memory;
-	made->watch = (struct tt_watch){TT_WATCH_LINK, -1};
+	for (int i = 0; i < TT_CHANNELS; i++)
+		made->flows[i] = (struct tt_flow){.watch = {TT_WATCH_FLOW, -1}, .link = made, .index = i};
 	made->endpoint = endpoint;
 	made->peer = peer;
 	made->live_index = -1;
@@ -43,7 +44,8 @@ tt_tcp_link_destroy(tutti_link *link)
 {
 	if (link == NULL)
 		return;
-	tt_fd_close(link->watch.fd);
+	for (int i = 0; i < TT_CHANNELS; i++)
+		tt_fd_close(link->flows[i].watch.fd);
 	tt_stream_fini(&link->stream);
 	tt_self_fini(&link->self);
 	tt_free(link);
@@ -54,7 +56,7 @@ tt_tcp_link_know(tutti_link *link, const void *address, size_t bytes)
 {
 	if (link->known)
 		return tt_fail(TUTTI_ERR_STATE, link->peer, "rank %d is connected to already", link->peer);
-	if (!tt_blob_decode(address, bytes, link->nonce, link->addresses, &link->naddresses))
+	if (!tt_blob_decode(address, bytes, link->nonce, link->places, &link->nplaces))
 		return tt_fail(TUTTI_ERR_ARGUMENT, link->peer,
 		    "%zu bytes given as the address of rank %d are not what this transport published", bytes,
 		    link->peer);
@@ -110,7 +112,7 @@ tt_tcp_link_send(tutti_link *link, tutti_transfer *transfer)
 	tt_stream_send(&link->stream, transfer);
 	if (link->live_index < 0)
 		tt_tcp_link_want(link);
-	else if (!link->blocked)
+	else
 		tt_tcp_link_write(link);
 	tt_tcp_link_count(link);
 	return TUTTI_OK;
@@ -183,14 +185,18 @@ disconnect(tutti_link *link)
 	endpoint->live[link->live_index] = last;
 	last->live_index = link->live_index;
 	link->live_index = -1;
-	tt_watch_remove(endpoint, &link->watch);
+	for (int i = 0; i < TT_CHANNELS; i++)
+		if (link->flows[i].watch.fd >= 0)
+			tt_watch_remove(endpoint, &link->flows[i].watch);
 	/* If we differ, the peer may not have read yet what tells it so: closing now could take that from it. */
 	if (link->status == TUTTI_ERR_MISMATCH) {
 		tt_tcp_link_leave(link);
 		return;
 	}
-	tt_fd_close(link->watch.fd);
-	link->watch.fd = -1;
+	for (int i = 0; i < TT_CHANNELS; i++) {
+		tt_fd_close(link->flows[i].watch.fd);
+		link->flows[i].watch.fd = -1;
+	}
 }
 
 void

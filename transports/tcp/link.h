@@ -11,25 +11,38 @@
 #include "tcp/self.h"
 #include "tcp/stream.h"
 
+/* One connection of a link: it carries the stream's channel of the same number. */
+struct tt_flow {
+	struct tt_watch watch; /* fd -1 = none */
+	tutti_link *link;
+	int index;
+	bool blocked; /* the socket took no more */
+	uint32_t events; /* that epoll watches */
+	int attempts; /* to connect it, so far */
+	uint32_t batches; /* written since its speed was measured */
+	double bytes_per_s; /* 0: not measured yet */
+	int lowat; /* bytes that may wait in the kernel for their turn, as last set; 0: as many as it likes */
+	struct tt_address remote; /* of the connection, or the last one tried */
+};
+
 struct tutti_link {
-	struct tt_watch watch; /* the connection; fd -1 = none */
+	struct tt_flow flows[TT_CHANNELS]; /* the first carries everything, the others chunks only */
 	tutti_endpoint *endpoint;
 	int peer;
 	int live_index; /* in endpoint->live, -1 = not connected */
 	bool known; /* connect() was called */
-	bool blocked; /* the socket took no more */
+	bool widened; /* connections for chunks have been asked for */
 	bool heard; /* since the deadline was set, an attempt reached a listener that did not answer: it is busy */
-	bool watches_out;
+	uint32_t width; /* connections for chunks that both sides want; known to the lower rank */
 	tutti_status status; /* TUTTI_OK while it lives */
 	uint64_t told; /* of what moved, what endpoint->news has in it */
 	struct tt_self self; /* in the place of a stream, if the peer is this rank */
 	struct tt_stream stream;
 	struct tt_dial dial;
 	struct tt_candidate *choice; /* the connection that both sides are agreeing upon */
-	struct tt_address addresses[TT_TCP_ADDRESSES];
-	int naddresses;
+	struct tt_place places[TT_TCP_ADDRESSES];
+	int nplaces;
 	unsigned char nonce[TT_TCP_NONCE]; /* of the peer's endpoint */
-	struct tt_address remote; /* of the connection, or the last one tried */
 	char why[256]; /* it is dead */
 	char attempt[160]; /* why the last attempt to connect failed */
 };
@@ -60,11 +73,23 @@ void tt_tcp_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_st
 /* No more attempts, no more candidates. */
 void tt_tcp_link_stop(tutti_link *link);
 
+/* link_wide.c: more than one connection */
+/* Large messages are about: calls the peer for what is missing, if that is for this side to do. */
+void tt_tcp_link_widen(tutti_link *link);
+/* An attempt came to nothing: the next address, or none. */
+void tt_tcp_link_narrow(tutti_link *link, int channel);
+/* Another chunk was written: how quick is the connection, and what does that mean for the chunks of all? */
+void tt_tcp_flow_measure(struct tt_flow *flow);
+
 /* link_io.c: using it */
-/* Writes what there is, a bounded amount. */
+/* Writes what there is, a bounded amount, on all connections that took everything so far. */
 void tt_tcp_link_write(tutti_link *link);
-/* Writes and reads, a bounded amount. */
-void tt_tcp_link_turn(tutti_link *link);
+/* Writes and reads, a bounded amount. `news`: the connection that has some, NULL: any. */
+void tt_tcp_link_turn(tutti_link *link, struct tt_flow *news);
+/* Watches a connection for these events from now on. */
+void tt_tcp_flow_watch(struct tt_flow *flow, uint32_t events);
+/* Closes it; the link goes on without it, or is over anyway. */
+void tt_tcp_flow_close(struct tt_flow *flow);
 /* A message differs: tells the peer as far as it does not know, then the link dies. */
 void tt_tcp_link_differ(tutti_link *link);
 /* Says goodbye as far as the socket takes it, and closes it for writing. */

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/net.h"
+#include "base/process.h"
 #include "tcp/link.h"
 
 #define BATCHES 4 /* written in one turn */
@@ -20,19 +21,38 @@
 #define READ_BYTES ((size_t)1 << 20) /* .. or that many bytes */
 
 static const char *
-name_of(const tutti_link *link, char text[64])
+name_of(const struct tt_flow *flow, char text[64])
 {
-	tt_address_print(&link->remote, text, 64);
+	tt_address_print(&flow->remote, text, 64);
 	return text;
 }
 
 static void
-die_of(tutti_link *link, int number)
+die_of(struct tt_flow *flow, int number)
 {
 	char address[64], reason[128];
 
-	tt_tcp_link_die(link, TUTTI_ERR_PEER, "the connection to rank %d (%s) broke: %s", link->peer,
-	    name_of(link, address), strerror_r(number, reason, sizeof(reason)));
+	tt_tcp_link_die(flow->link, TUTTI_ERR_PEER, "the connection to rank %d (%s) broke: %s", flow->link->peer,
+	    name_of(flow, address), strerror_r(number, reason, sizeof(reason)));
+}
+
+void
+tt_tcp_flow_watch(struct tt_flow *flow, uint32_t events)
+{
+	if (flow->watch.fd < 0 || flow->events == events)
+		return;
+	tt_watch_change(flow->link->endpoint, &flow->watch, events);
+	flow->events = events;
+}
+
+void
+tt_tcp_flow_close(struct tt_flow *flow)
+{
+	if (flow->watch.fd < 0)
+		return;
+	tt_watch_remove(flow->link->endpoint, &flow->watch);
+	tt_fd_close(flow->watch.fd);
+	flow->watch.fd = -1;
 }
 
 /* How much of `pieces` the socket took; -1 = none, it is full; -2 = it is broken, errno says how. */
@@ -71,149 +91,244 @@ get(int fd, struct iovec *pieces, int n)
 	return errno == EAGAIN || errno == EWOULDBLOCK ? -1 : -2;
 }
 
-/* False: the link is dead, or about to be. */
+/* False: the link is dead, or this connection is over. */
 static bool
-take(tutti_link *link, size_t n)
+still_goes(struct tt_flow *flow)
 {
+	tutti_link *link = flow->link;
 	char address[64];
 
-	if (!tt_stream_read(&link->stream, n)) {
-		tt_tcp_link_die(link, TUTTI_ERR_PEER, "rank %d (%s) broke the protocol: %s", link->peer,
-		    name_of(link, address), link->stream.fault);
-		return false;
-	}
 	if (link->stream.left) {
 		tt_tcp_link_die(link, TUTTI_ERR_PEER, "rank %d (%s) has left: it closed its endpoint", link->peer,
-		    name_of(link, address));
+		    name_of(flow, address));
 		return false;
 	}
-	return true;
+	if (!link->stream.channels[flow->index]->over)
+		return true;
+	/* The first stays, for what this side has still to say. */
+	if (flow->index > 0)
+		tt_tcp_flow_close(flow);
+	return false;
+}
+
+static bool
+take(struct tt_flow *flow, size_t n)
+{
+	tutti_link *link = flow->link;
+	char address[64];
+
+	if (!tt_stream_read(&link->stream, flow->index, n)) {
+		tt_tcp_link_die(link, TUTTI_ERR_PEER, "rank %d (%s) broke the protocol: %s", link->peer,
+		    name_of(flow, address), link->stream.fault);
+		return false;
+	}
+	return still_goes(flow);
+}
+
+/* One that has carried nothing may be the last trace of a peer that has already left. */
+static bool
+is_unused(const struct tt_flow *flow)
+{
+	const struct tt_channel *channel = flow->link->stream.channels[flow->index];
+
+	return flow->index > 0 && channel->out.planned == 0 && channel->in.at_lane == NULL;
+}
+
+/* Nothing more will come. */
+static void
+end_flow(struct tt_flow *flow, int number)
+{
+	tutti_link *link = flow->link;
+	char address[64];
+
+	if ((number == 0 || is_unused(flow)) && tt_stream_eof(&link->stream, flow->index)) {
+		still_goes(flow);
+		return;
+	}
+	if (number != 0) {
+		die_of(flow, number);
+		return;
+	}
+	tt_tcp_link_die(link, TUTTI_ERR_PEER,
+	    "rank %d (%s) closed the connection without a goodbye: its process has ended, or it cancelled",
+	    link->peer, name_of(flow, address));
 }
 
 /* Reads until nothing is left, or enough. */
 static void
-read_some(tutti_link *link, int reads)
+read_some(struct tt_flow *flow, int reads)
 {
+	tutti_link *link = flow->link;
 	struct iovec pieces[TT_INPUT_PIECES];
 	size_t total = 0;
-	char address[64];
 
+	if (link->stream.channels[flow->index]->over)
+		return;
 	for (int i = 0; i < reads && total < READ_BYTES; i++) {
-		const int n = tt_stream_input(&link->stream, pieces);
+		const int n = tt_stream_input(&link->stream, flow->index, pieces);
 		size_t room = 0;
 		ssize_t done;
 
+		if (n == 0)
+			return;
 		for (int j = 0; j < n; j++)
 			room += pieces[j].iov_len;
-		done = get(link->watch.fd, pieces, n);
+		done = get(flow->watch.fd, pieces, n);
 		if (done == -1)
 			return;
-		if (done == -2) {
-			die_of(link, errno);
-			return;
-		}
-		if (done == 0) {
-			tt_tcp_link_die(link, TUTTI_ERR_PEER,
-			    "rank %d (%s) closed the connection without a goodbye: its process has ended, or it "
-			    "cancelled",
-			    link->peer, name_of(link, address));
+		if (done == -2 || done == 0) {
+			end_flow(flow, done == 0 ? 0 : errno);
 			return;
 		}
 		total += (size_t)done;
 		/* Less than there was room for: nothing more is there, and asking would cost a call. */
-		if (!take(link, (size_t)done) || (size_t)done < room)
+		if (!take(flow, (size_t)done) || (size_t)done < room)
 			return;
 	}
 }
 
 static void
-broken_write(tutti_link *link, int number)
+broken_write(struct tt_flow *flow, int number)
 {
+	tutti_link *link = flow->link;
+
 	while (link->live_index >= 0) {
 		const uint64_t before = link->stream.moved;
 
-		read_some(link, READS);
+		read_some(&link->flows[0], READS);
 		if (link->stream.moved == before)
-			die_of(link, number);
+			die_of(flow, number);
+	}
+}
+
+static void
+write_flow(struct tt_flow *flow, int batches)
+{
+	struct tt_stream *stream = &flow->link->stream;
+	const struct tt_output *out = &stream->channels[flow->index]->out;
+
+	flow->blocked = false;
+	for (int i = 0; i < batches && flow->link->live_index >= 0; i++) {
+		struct iovec *pieces;
+		const int n = tt_stream_output(stream, flow->index, &pieces);
+		ssize_t done;
+
+		if (n == 0)
+			return;
+		done = put(flow->watch.fd, pieces, n);
+		if (done == -2) {
+			broken_write(flow, errno);
+			return;
+		}
+		if (done > 0)
+			tt_stream_written(stream, flow->index, (size_t)done);
+		if (out->piece < out->npieces) {
+			flow->blocked = true;
+			return;
+		}
+		if (flow->index > 0)
+			tt_tcp_flow_measure(flow);
+	}
+}
+
+/* `again`: also those that took no more the last time. */
+static void
+write_all(tutti_link *link, bool again)
+{
+	for (int i = 0; i < link->stream.nchannels && link->live_index >= 0; i++) {
+		struct tt_flow *flow = &link->flows[i];
+
+		if (flow->watch.fd >= 0 && (again || !flow->blocked) && tt_stream_has_output(&link->stream, i))
+			write_flow(flow, i == 0 ? BATCHES : 1);
 	}
 }
 
 void
 tt_tcp_link_write(tutti_link *link)
 {
-	link->blocked = false;
-	for (int i = 0; i < BATCHES && link->live_index >= 0; i++) {
-		struct iovec *pieces;
-		const int n = tt_stream_output(&link->stream, &pieces);
-		ssize_t done;
-
-		if (n == 0)
-			return;
-		done = put(link->watch.fd, pieces, n);
-		if (done == -2) {
-			broken_write(link, errno);
-			return;
-		}
-		if (done > 0)
-			tt_stream_written(&link->stream, (size_t)done);
-		if (link->stream.out.piece < link->stream.out.npieces) {
-			link->blocked = true;
-			return;
-		}
-	}
+	write_all(link, false);
 }
 
 void
 tt_tcp_link_differ(tutti_link *link)
 {
+	struct tt_flow *first = &link->flows[0];
+
 	link->stream.differs = true;
 	/* After a refusal from the peer there is nothing to tell it, and it does not read any more. */
 	if (link->live_index >= 0 && !link->stream.refused) {
-		tt_tcp_link_write(link);
-		if (link->status != TUTTI_OK || link->blocked || tt_stream_has_output(&link->stream))
+		write_flow(first, BATCHES);
+		if (link->status != TUTTI_OK || first->blocked || tt_stream_has_output(&link->stream, 0))
 			return;
 	}
 	tt_tcp_link_die(link, TUTTI_ERR_MISMATCH, "%s", "");
 }
 
-void
-tt_tcp_link_turn(tutti_link *link)
+/* Without news of it, a connection for chunks is only read while chunks are due. */
+static void
+read_all(tutti_link *link, const struct tt_flow *news)
 {
-	if (tt_stream_has_output(&link->stream))
-		tt_tcp_link_write(link);
+	for (int i = 0; i < link->stream.nchannels && link->live_index >= 0; i++) {
+		struct tt_flow *flow = &link->flows[i];
+
+		if (flow->watch.fd >= 0 && (i == 0 || flow == news || (news == NULL && link->stream.granted > 0)))
+			read_some(flow, READS);
+	}
+}
+
+void
+tt_tcp_link_turn(tutti_link *link, struct tt_flow *news)
+{
+	write_all(link, true);
 	if (link->live_index >= 0)
-		read_some(link, READS);
+		read_all(link, news);
 	if (link->live_index >= 0 && link->stream.differs)
 		tt_tcp_link_differ(link);
+	if (TT_UNLIKELY(link->stream.large && !link->widened))
+		tt_tcp_link_widen(link);
 	/* What just came may have made something to say: grants, credit, sends that have been granted. */
-	if (link->live_index >= 0 && !link->blocked && tt_stream_has_output(&link->stream))
-		tt_tcp_link_write(link);
+	if (link->live_index >= 0)
+		write_all(link, false);
 	tt_tcp_link_count(link);
 }
 
 void
 tt_tcp_link_leave(tutti_link *link)
 {
-	if (link->live_index >= 0 && !link->stream.differs) {
+	if (link->live_index >= 0 && !link->stream.differs)
 		tt_stream_leave(&link->stream);
-		tt_tcp_link_write(link);
+	for (int i = 0; i < TT_CHANNELS; i++) {
+		struct tt_flow *flow = &link->flows[i];
+
+		if (flow->watch.fd >= 0 && link->live_index >= 0 && !link->stream.differs)
+			write_flow(flow, BATCHES);
+		if (flow->watch.fd >= 0)
+			shutdown(flow->watch.fd, SHUT_WR);
 	}
-	if (link->watch.fd >= 0)
-		shutdown(link->watch.fd, SHUT_WR);
+}
+
+static bool
+drain(const struct tt_flow *flow)
+{
+	const tutti_endpoint *endpoint = flow->link->endpoint;
+	int unsent = 0;
+
+	for (int i = 0; i < READS; i++) {
+		struct iovec piece = {endpoint->scratch, endpoint->scratch_bytes};
+
+		if (get(flow->watch.fd, &piece, 1) <= 0)
+			break;
+	}
+	return ioctl(flow->watch.fd, SIOCOUTQNSD, &unsent) == 0 && unsent > 0;
 }
 
 bool
 tt_tcp_link_drain(tutti_link *link)
 {
-	int unsent = 0;
+	bool waiting = false;
 
-	if (link->watch.fd < 0)
-		return false;
-	for (int i = 0; i < READS; i++) {
-		struct iovec piece = {link->endpoint->scratch, link->endpoint->scratch_bytes};
-
-		if (get(link->watch.fd, &piece, 1) <= 0)
-			break;
-	}
-	return ioctl(link->watch.fd, SIOCOUTQNSD, &unsent) == 0 && unsent > 0;
+	for (int i = 0; i < TT_CHANNELS; i++)
+		if (link->flows[i].watch.fd >= 0)
+			waiting |= drain(&link->flows[i]);
+	return waiting;
 }

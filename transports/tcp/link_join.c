@@ -25,7 +25,7 @@ tt_tcp_link_want(tutti_link *link)
 
 	if (link->live_index >= 0 || link->status != TUTTI_OK || link->dial.state != TT_DIAL_IDLE)
 		return;
-	tt_dial_start(&link->dial, link->naddresses, endpoint->rank < link->peer ? now : now + HIGHER_RANK_WAITS_NS,
+	tt_dial_start(&link->dial, link->nplaces, endpoint->rank < link->peer ? now : now + HIGHER_RANK_WAITS_NS,
 	    tt_deadline_ns(endpoint->connect_timeout_ms));
 	endpoint->ndialing++;
 	tt_tcp_link_tick(link, now);
@@ -36,7 +36,7 @@ attempt_failed(tutti_link *link, const char *why)
 {
 	char address[64];
 
-	tt_address_print(&link->remote, address, sizeof(address));
+	tt_address_print(&link->flows[0].remote, address, sizeof(address));
 	snprintf(link->attempt, sizeof(link->attempt), "%s: %.90s", address, why);
 	tt_dial_failed(&link->dial, tt_now_ns());
 }
@@ -46,9 +46,9 @@ call(tutti_link *link, const struct tt_address *address, int64_t now_ns)
 {
 	int fd = -1;
 
-	link->remote = *address;
+	link->flows[0].remote = *address;
 	if (tt_connect_tcp(address, &fd) != TUTTI_OK ||
-	    tt_candidate_create(link->endpoint, fd, link, link->nonce, address,
+	    tt_candidate_create(link->endpoint, fd, link, 0, link->nonce, address,
 		tt_dial_attempt_deadline(&link->dial, now_ns)) != TUTTI_OK)
 		attempt_failed(link, tt_last_error()->message);
 }
@@ -71,17 +71,19 @@ tt_tcp_link_tick(tutti_link *link, int64_t now_ns)
 	}
 	next = tt_dial_due(&link->dial, now_ns);
 	if (next >= 0)
-		call(link, &link->addresses[next], now_ns);
+		call(link, &link->places[next].address, now_ns);
 }
 
 void
 tt_tcp_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status status, const char *why)
 {
 	const bool dialed = candidate->dialed;
+	const int channel = candidate->channel;
 	char text[sizeof(link->attempt)];
 
 	/* A stranger who answered at the peer's address is no sign of the peer. */
-	if (dialed && !candidate->connecting && status != TUTTI_ERR_AUTH && status != TUTTI_ERR_VERSION)
+	if (dialed && channel == 0 && !candidate->connecting && status != TUTTI_ERR_AUTH &&
+	    status != TUTTI_ERR_VERSION)
 		link->heard = true;
 	/* Whoever proves that he is the peer, and says this, means it. */
 	snprintf(text, sizeof(text), "%s", why);
@@ -91,7 +93,9 @@ tt_tcp_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status 
 		return;
 	}
 	tt_candidate_drop(candidate);
-	if (dialed)
+	if (channel > 0)
+		tt_tcp_link_narrow(link, channel);
+	else if (dialed)
 		attempt_failed(link, text);
 }
 
@@ -111,21 +115,44 @@ tt_tcp_link_stop(tutti_link *link)
 }
 
 static void
+take_over(tutti_link *link, struct tt_candidate *candidate, int channel)
+{
+	struct tt_flow *flow = &link->flows[channel];
+
+	flow->remote = candidate->remote;
+	flow->watch.fd = candidate->watch.fd;
+	candidate->watch.fd = -1;
+	tt_watch_change(link->endpoint, &flow->watch, EPOLLIN);
+	flow->events = EPOLLIN;
+}
+
+/* The link's first connection: it lives. */
+static void
 adopt(tutti_link *link, struct tt_candidate *candidate)
 {
 	tutti_endpoint *endpoint = link->endpoint;
+	const struct tt_terms *theirs = &candidate->greeting.theirs;
 
 	if (tt_stream_open(&link->stream) != TUTTI_OK) {
 		tt_tcp_link_die(link, TUTTI_ERR_NOMEM, "rank %d: %s", link->peer, tt_last_error()->message);
 		return;
 	}
-	link->remote = candidate->remote;
-	link->watch.fd = candidate->watch.fd;
-	candidate->watch.fd = -1;
-	tt_watch_change(endpoint, &link->watch, EPOLLIN);
+	link->stream.sums = endpoint->terms.sums || theirs->sums;
+	link->width = theirs->width < endpoint->terms.width ? theirs->width : endpoint->terms.width;
+	take_over(link, candidate, 0);
 	link->live_index = endpoint->nlive;
 	endpoint->live[endpoint->nlive++] = link;
 	tt_tcp_link_stop(link);
+	tt_tcp_link_write(link);
+}
+
+/* One more, for chunks. Without memory for it the link does without it. */
+static void
+adopt_more(tutti_link *link, struct tt_candidate *candidate, int channel)
+{
+	if (tt_stream_widen(&link->stream, channel) == TUTTI_OK)
+		take_over(link, candidate, channel);
+	tt_candidate_drop(candidate);
 	tt_tcp_link_write(link);
 }
 
@@ -133,7 +160,7 @@ adopt(tutti_link *link, struct tt_candidate *candidate)
 static void
 turn_away(tutti_link *link, struct tt_candidate *candidate)
 {
-	const bool dialed = candidate->dialed;
+	const bool dialed = candidate->dialed && candidate->channel == 0;
 	size_t n, done;
 	const void *bytes;
 
@@ -148,6 +175,32 @@ turn_away(tutti_link *link, struct tt_candidate *candidate)
 		attempt_failed(link, "another connection was preferred");
 }
 
+/* Is this connection, for this channel, what the link is waiting for? */
+static bool
+is_welcome(const tutti_link *link, uint32_t channel)
+{
+	if (link->status != TUTTI_OK)
+		return false;
+	if (channel == 0)
+		return link->live_index < 0;
+	return link->live_index >= 0 && channel < TT_CHANNELS && link->stream.channels[channel] == NULL;
+}
+
+/* The lower rank's part. */
+static void
+choose(tutti_link *link, struct tt_candidate *candidate)
+{
+	const uint32_t channel = (uint32_t)candidate->channel;
+
+	if (!is_welcome(link, channel) || (channel == 0 && link->choice != NULL)) {
+		turn_away(link, candidate);
+		return;
+	}
+	if (channel == 0)
+		link->choice = candidate;
+	tt_greeting_choose(&candidate->greeting, channel, &link->endpoint->terms);
+}
+
 void
 tt_tcp_link_consider(tutti_link *link, struct tt_candidate *candidate)
 {
@@ -155,18 +208,21 @@ tt_tcp_link_consider(tutti_link *link, struct tt_candidate *candidate)
 
 	if (greeting->phase == TT_GREETING_PROVING)
 		return;
-	if (link->status != TUTTI_OK || link->live_index >= 0 ||
-	    (greeting->phase == TT_GREETING_PROVEN && greeting->chooser && link->choice != NULL)) {
-		turn_away(link, candidate);
-		return;
-	}
 	if (greeting->phase == TT_GREETING_PROVEN && greeting->chooser) {
-		link->choice = candidate;
-		tt_greeting_choose(greeting);
+		choose(link, candidate);
+	} else if (greeting->phase == TT_GREETING_PROVEN) {
+		/* What it is to be, the lower rank will say. */
+		if (link->status != TUTTI_OK)
+			turn_away(link, candidate);
+	} else if (!is_welcome(link, greeting->channel)) {
+		turn_away(link, candidate);
 	} else if (greeting->phase == TT_GREETING_CHOSEN) {
-		link->choice = candidate;
-		tt_greeting_agree(greeting);
-	} else if (tt_greeting_done(greeting)) {
+		if (greeting->channel == 0)
+			link->choice = candidate;
+		tt_greeting_agree(greeting, &link->endpoint->terms);
+	} else if (tt_greeting_done(greeting) && greeting->channel == 0) {
 		adopt(link, candidate);
+	} else if (tt_greeting_done(greeting)) {
+		adopt_more(link, candidate, (int)greeting->channel);
 	}
 }

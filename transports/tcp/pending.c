@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * pending.c - queues of transfers, and the cursor over a transfer's parts.
+ * pending.c - queues of transfers, and cursors over a transfer's parts.
  */
 #include "tcp/pending.h"
 
@@ -55,13 +55,13 @@ tt_pending_init(tutti_transfer *transfer, uint64_t number)
 }
 
 int
-tt_pending_where(tutti_transfer *transfer, size_t most, struct iovec *pieces, int capacity)
+tt_cursor_where(
+    const tutti_transfer *transfer, const struct tt_cursor *cursor, size_t most, struct iovec *pieces, int capacity)
 {
-	const struct tt_pending *pending = tt_pending_of(transfer);
-	size_t offset = pending->part_offset;
+	size_t offset = cursor->part_offset;
 	int n = 0;
 
-	for (uint32_t part = pending->part; most > 0 && n < capacity && part < transfer->nparts; part++) {
+	for (uint32_t part = cursor->part; most > 0 && n < capacity && part < transfer->nparts; part++) {
 		const size_t left = transfer->parts[part].iov_len - offset;
 
 		if (left > 0) {
@@ -75,29 +75,49 @@ tt_pending_where(tutti_transfer *transfer, size_t most, struct iovec *pieces, in
 }
 
 void
-tt_pending_advance(tutti_transfer *transfer, size_t n)
+tt_cursor_advance(const tutti_transfer *transfer, struct tt_cursor *cursor, size_t n)
 {
-	struct tt_pending *pending = tt_pending_of(transfer);
-
-	pending->done += n;
-	pending->part_offset += n;
-	while (pending->part < transfer->nparts && pending->part_offset >= transfer->parts[pending->part].iov_len) {
-		pending->part_offset -= transfer->parts[pending->part].iov_len;
-		pending->part++;
+	cursor->offset += n;
+	cursor->part_offset += n;
+	while (cursor->part < transfer->nparts && cursor->part_offset >= transfer->parts[cursor->part].iov_len) {
+		cursor->part_offset -= transfer->parts[cursor->part].iov_len;
+		cursor->part++;
 	}
 }
 
 void
-tt_pending_scatter(tutti_transfer *transfer, const void *bytes, size_t n)
+tt_cursor_seek(const tutti_transfer *transfer, struct tt_cursor *cursor, size_t offset)
+{
+	if (offset < cursor->offset)
+		*cursor = (struct tt_cursor){0};
+	tt_cursor_advance(transfer, cursor, offset - cursor->offset);
+}
+
+void
+tt_cursor_scatter(const tutti_transfer *transfer, struct tt_cursor *cursor, const void *bytes, size_t n)
 {
 	struct iovec piece;
 
-	while (n > 0 && tt_pending_where(transfer, n, &piece, 1) == 1) {
+	while (n > 0 && tt_cursor_where(transfer, cursor, n, &piece, 1) == 1) {
 		memcpy(piece.iov_base, bytes, piece.iov_len);
-		tt_pending_advance(transfer, piece.iov_len);
+		tt_cursor_advance(transfer, cursor, piece.iov_len);
 		bytes = (const char *)bytes + piece.iov_len;
 		n -= piece.iov_len;
 	}
+}
+
+struct tt_cursor
+tt_pending_begin(tutti_transfer *transfer, size_t n)
+{
+	struct tt_pending *pending = tt_pending_of(transfer);
+	const struct tt_cursor begin = {pending->done, pending->part_offset, pending->part};
+	struct tt_cursor end = begin;
+
+	tt_cursor_advance(transfer, &end, n);
+	pending->done = end.offset;
+	pending->part_offset = end.part_offset;
+	pending->part = end.part;
+	return begin;
 }
 
 bool

@@ -30,8 +30,9 @@ tt_self_fini(struct tt_self *self)
 
 /* A fold takes whole grains only, and parts may end inside of one. */
 static void
-fold_parts(tutti_transfer *send, tutti_transfer *recv)
+fold_parts(const tutti_transfer *send, const tutti_transfer *recv)
 {
+	struct tt_cursor from = {0};
 	size_t done = 0;
 
 	while (done < recv->bytes) {
@@ -39,16 +40,16 @@ fold_parts(tutti_transfer *send, tutti_transfer *recv)
 		struct iovec piece;
 		size_t n;
 
-		tt_pending_where(send, recv->bytes - done, &piece, 1);
+		tt_cursor_where(send, &from, recv->bytes - done, &piece, 1);
 		n = piece.iov_len & ~((size_t)recv->grain - 1);
 		if (n > 0) {
 			recv->fold(recv->fold_context, done, piece.iov_base, n);
-			tt_pending_advance(send, n);
+			tt_cursor_advance(send, &from, n);
 		} else {
 			for (n = 0; n < recv->grain; n++) {
-				tt_pending_where(send, 1, &piece, 1);
+				tt_cursor_where(send, &from, 1, &piece, 1);
 				memcpy(grain + n, piece.iov_base, 1);
-				tt_pending_advance(send, 1);
+				tt_cursor_advance(send, &from, 1);
 			}
 			recv->fold(recv->fold_context, done, grain, n);
 		}
@@ -57,13 +58,14 @@ fold_parts(tutti_transfer *send, tutti_transfer *recv)
 }
 
 static void
-copy_parts(tutti_transfer *send, tutti_transfer *recv)
+copy_parts(const tutti_transfer *send, const tutti_transfer *recv)
 {
+	struct tt_cursor from = {0}, to = {0};
 	struct iovec piece;
 
-	while (tt_pending_where(send, send->bytes, &piece, 1) == 1) {
-		tt_pending_scatter(recv, piece.iov_base, piece.iov_len);
-		tt_pending_advance(send, piece.iov_len);
+	while (tt_cursor_where(send, &from, send->bytes, &piece, 1) == 1) {
+		tt_cursor_scatter(recv, &to, piece.iov_base, piece.iov_len);
+		tt_cursor_advance(send, &from, piece.iov_len);
 	}
 }
 

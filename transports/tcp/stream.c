@@ -18,6 +18,7 @@
 #define ASIDE_BYTES ((size_t)1 << 20)
 #define LANE_BYTES_LEAST ((size_t)32 << 10)
 #define LANE_BYTES_MOST ASIDE_BYTES
+#define FIRST_CHUNK_BYTES (TT_CHUNK_BYTES / 4) /* until it is known how quick a connection is */
 #define EAGER_BYTES_MOST ((size_t)64 << 10)
 
 static size_t
@@ -38,8 +39,11 @@ tt_stream_init(struct tt_stream *stream, uint32_t lanes, void *scratch, size_t s
 	TT_TRY(tt_alloc(lanes, sizeof(struct tt_lane), "the lanes of a TCP link", &memory));
 	stream->lanes = memory;
 	stream->nlanes = lanes;
-	stream->scratch = scratch;
-	stream->scratch_bytes = scratch_bytes;
+	stream->first.scratch = scratch;
+	stream->first.scratch_bytes = scratch_bytes;
+	stream->first.chunk_bytes = TT_CHUNK_BYTES;
+	stream->channels[0] = &stream->first;
+	stream->nchannels = 1;
 	stream->credit_units = (uint32_t)(lane_bytes(lanes) / TT_UNIT);
 	/* A quarter: credit that is free but not yet given back (less than a quarter too) never stops a message. */
 	stream->eager_most = tt_min_size(EAGER_BYTES_MOST, lane_bytes(lanes) / 4);
@@ -61,9 +65,78 @@ tt_stream_open(struct tt_stream *stream)
 	return TUTTI_OK;
 }
 
+/* Early chunks wait in it; between two reads nothing is in the one that was lent. */
+static tutti_status
+own_scratch(struct tt_channel *channel)
+{
+	void *memory;
+
+	if (channel->own_scratch != NULL)
+		return TUTTI_OK;
+	TT_TRY(tt_alloc(1, TT_CHUNK_BYTES, "room for pieces that come early over TCP", &memory));
+	channel->scratch = channel->own_scratch = memory;
+	channel->scratch_bytes = TT_CHUNK_BYTES;
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_stream_widen(struct tt_stream *stream, int index)
+{
+	struct tt_channel *channel;
+	tutti_status status;
+	void *memory;
+
+	TT_TRY(own_scratch(&stream->first));
+	TT_TRY(tt_alloc(1, sizeof(*channel), "a channel of a TCP link", &memory));
+	channel = memory;
+	status = own_scratch(channel);
+	if (status != TUTTI_OK) {
+		tt_free(channel);
+		return status;
+	}
+	channel->chunk_bytes = FIRST_CHUNK_BYTES;
+	stream->channels[index] = channel;
+	stream->nchannels = index < stream->nchannels ? stream->nchannels : index + 1;
+	stream->ncarriers++;
+	return TUTTI_OK;
+}
+
+void
+tt_stream_over(struct tt_stream *stream, struct tt_channel *channel)
+{
+	if (channel->over)
+		return;
+	channel->over = true;
+	stream->ncarriers -= channel != &stream->first;
+	stream->left = stream->ncarriers == 0 && stream->first.over;
+}
+
+bool
+tt_stream_eof(struct tt_stream *stream, int index)
+{
+	struct tt_channel *channel = stream->channels[index];
+	const struct tt_input *in = &channel->in;
+
+	if (index == 0 || in->left > 0 || in->sum_due || in->stage_first < in->stage_last ||
+	    channel->out.piece < channel->out.npieces || channel->out.open != NULL)
+		return false;
+	tt_stream_over(stream, channel);
+	return true;
+}
+
 void
 tt_stream_fini(struct tt_stream *stream)
 {
+	for (int i = 0; i < stream->nchannels; i++) {
+		if (stream->channels[i] == NULL)
+			continue;
+		tt_free(stream->channels[i]->own_scratch);
+		if (i > 0)
+			tt_free(stream->channels[i]);
+		stream->channels[i] = NULL;
+	}
+	stream->nchannels = 0;
+	stream->first.own_scratch = NULL;
 	tt_free(stream->rings);
 	tt_free(stream->lanes);
 	stream->rings = NULL;
@@ -136,8 +209,10 @@ refuse(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer)
 {
 	const struct tt_pending *pending = tt_pending_of(transfer);
 
-	if ((pending->flags & TT_PENDING_GRANTED) != 0)
+	if ((pending->flags & TT_PENDING_GRANTED) != 0) {
 		lane->granted--;
+		stream->granted--;
+	}
 	if (lane->grant_next == transfer)
 		tt_lane_next_grant(lane, stream->eager_most);
 	tt_queue_drop(&lane->posted, transfer);
@@ -166,27 +241,37 @@ tt_stream_match(struct tt_stream *stream, struct tt_lane *lane, uint64_t bytes, 
 }
 
 void
-tt_stream_deliver(struct tt_stream *stream, tutti_transfer *transfer, const unsigned char *bytes, size_t n)
+tt_stream_complete(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer)
 {
-	struct tt_pending *pending = tt_pending_of(transfer);
+	const struct tt_pending *pending = tt_pending_of(transfer);
+	const bool granted = (pending->flags & TT_PENDING_GRANTED) != 0;
 
-	if (transfer->fold == NULL) {
-		tt_pending_scatter(transfer, bytes, n);
-	} else if (n > 0) {
-		transfer->fold(transfer->fold_context, pending->done, bytes, n);
-		pending->done += n;
-	}
-}
-
-void
-tt_stream_received(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer)
-{
+	/* On a channel of their own, bytes may be here before their offer. */
+	if (pending->done < transfer->bytes || (pending->flags & TT_PENDING_OPEN) == 0)
+		return;
 	tt_queue_drop(&lane->posted, transfer);
-	if ((tt_pending_of(transfer)->flags & TT_PENDING_GRANTED) != 0) {
+	if (granted) {
 		lane->granted--;
+		stream->granted--;
 		tt_stream_tell(stream, lane);
 	}
 	tt_stream_finish(stream, transfer, TUTTI_OK);
+}
+
+/* A small message that was set aside. Its pieces hold whole grains: a ring's end is at a multiple of any. */
+static void
+deliver(tutti_transfer *transfer, const struct iovec *pieces, int npieces)
+{
+	struct tt_pending *pending = tt_pending_of(transfer);
+	struct tt_cursor at = {0};
+
+	for (int i = 0; i < npieces; i++) {
+		if (transfer->fold == NULL)
+			tt_cursor_scatter(transfer, &at, pieces[i].iov_base, pieces[i].iov_len);
+		else
+			transfer->fold(transfer->fold_context, pending->done, pieces[i].iov_base, pieces[i].iov_len);
+		pending->done += pieces[i].iov_len;
+	}
 }
 
 void
@@ -201,12 +286,10 @@ tt_stream_settle(struct tt_stream *stream, struct tt_lane *lane)
 
 		if (!tt_stream_match(stream, lane, head->bytes, head->mark))
 			return;
-		if (head->kind == TT_FRAME_OFFER) {
-			tt_pending_of(transfer)->flags |= TT_PENDING_OPEN;
-		} else {
-			for (int i = 0; i < npieces; i++)
-				tt_stream_deliver(stream, transfer, pieces[i].iov_base, pieces[i].iov_len);
-			tt_stream_received(stream, lane, transfer);
+		tt_pending_of(transfer)->flags |= TT_PENDING_OPEN;
+		if (head->kind == TT_FRAME_EAGER) {
+			deliver(transfer, pieces, npieces);
+			tt_stream_complete(stream, lane, transfer);
 		}
 		tt_stream_used(stream, lane, tt_aside_drop(&lane->aside));
 	}
@@ -215,7 +298,7 @@ tt_stream_settle(struct tt_stream *stream, struct tt_lane *lane)
 void
 tt_stream_leave(struct tt_stream *stream)
 {
-	stream->out.leaving = true;
+	stream->leaving = true;
 }
 
 static void
@@ -227,21 +310,44 @@ end_queue(struct tt_stream *stream, struct tt_queue *queue, tutti_status status)
 		tt_stream_finish(stream, transfer, status);
 }
 
+/* Frames that are begun hold their transfers; one that is in no queue ends with its last frame. */
+static void
+end_frame_of(struct tt_stream *stream, tutti_transfer *transfer, tutti_status status)
+{
+	struct tt_pending *pending = tt_pending_of(transfer);
+
+	if (--pending->frames == 0 && pending->done == transfer->bytes)
+		tt_stream_finish(stream, transfer, status);
+}
+
+static void
+end_channel(struct tt_stream *stream, struct tt_channel *channel, tutti_status status)
+{
+	struct tt_output *out = &channel->out;
+	struct tt_input *in = &channel->in;
+
+	for (int i = out->end; i < out->nends; i++)
+		end_frame_of(stream, out->ends[i].transfer, status);
+	if (out->open != NULL)
+		end_frame_of(stream, out->open, status);
+	out->open = NULL;
+	out->end = out->nends = out->piece = out->npieces = 0;
+	in->left = 0;
+	in->transfer = NULL;
+	in->early = in->parked = in->sum_due = false;
+}
+
 void
 tt_stream_end(struct tt_stream *stream, tutti_status status)
 {
-	struct tt_output *out = &stream->out;
-
-	/* What the batch holds is in no queue. */
-	for (int i = out->end; i < out->nends; i++)
-		tt_stream_finish(stream, out->ends[i].transfer, status);
-	if (out->open != NULL)
-		tt_stream_finish(stream, out->open, status);
-	out->open = NULL;
-	out->end = out->nends = out->piece = out->npieces = 0;
-	stream->in.left = 0;
+	for (int i = 0; i < stream->nchannels; i++)
+		if (stream->channels[i] != NULL)
+			end_channel(stream, stream->channels[i], status);
 	stream->control_first = stream->control_last = NULL;
+	stream->bulk_bytes = 0;
+	stream->granted = 0;
 	end_queue(stream, &stream->ready, status);
+	end_queue(stream, &stream->bulk, status);
 	/* These know their end already; only the peer will not hear of it. */
 	end_queue(stream, &stream->refusing, TUTTI_ERR_MISMATCH);
 	for (uint32_t i = 0; i < stream->nlanes; i++) {

@@ -16,6 +16,12 @@
  * Where length or mark of a message differ, whoever finds out tells the other (OFFER or REFUSE), and that is the end
  * of the link: ranks that issued different operations have nothing to say to each other.
  *
+ * A stream has channels, one per connection. The first carries everything that keeps an order, the others only chunks of
+ * granted messages: each takes the next chunk as soon as its connection has room, so that a slow one holds up nobody.
+ * A chunk says where it belongs, and is placed there; for a fold, which wants its bytes in order, a chunk that is
+ * early waits in its channel's memory, and the channel with it. That ends always: chunks are begun in one order, and
+ * every channel keeps to it, so the oldest chunk that is under way never waits for another.
+ *
  * Output is made in batches: what a batch has taken is written out entirely before the next one is made, control
  * first. Input is parsed out of a small stage; the bytes of messages are read straight to where they belong.
  */
@@ -28,7 +34,9 @@
 #include "tcp/aside.h"
 #include "tcp/frame.h"
 #include "tcp/pending.h"
+#include "tcp/sum.h"
 
+#define TT_CHANNELS 17 /* the first, and at most 16 for chunks */
 #define TT_GRANTS 8 /* large messages of a lane that may be under way at a time */
 #define TT_BATCH_FRAMES 32
 #define TT_BATCH_PIECES 128
@@ -60,12 +68,12 @@ struct tt_lane {
 };
 
 struct tt_batch_end {
-	tutti_transfer *transfer; /* whose last byte is at .. */
+	tutti_transfer *transfer; /* whose frame's last byte is at .. */
 	uint64_t end; /* .. this position of the output */
 };
 
 struct tt_output {
-	struct iovec pieces[TT_BATCH_PIECES + 1]; /* one more, for control behind a full batch */
+	struct iovec pieces[TT_BATCH_PIECES + 2]; /* two more: for a checksum and control behind a full batch */
 	int npieces, piece; /* pieces[piece..npieces) are not written yet */
 	int frames; /* in this batch */
 	size_t bytes; /* gathered into this batch */
@@ -75,8 +83,10 @@ struct tt_output {
 	int nends, end;
 	tutti_transfer *open; /* its frame is begun, and not all of its bytes fitted */
 	size_t open_left;
-	bool leaving, goodbye; /* nothing new is begun; goodbye is in the batch or out */
-	unsigned char text[TT_BATCH_FRAMES * (TT_FRAME_LONG + TT_INLINE_BYTES)];
+	struct tt_cursor open_at;
+	struct tt_sum sum; /* of the open frame's bytes so far */
+	bool goodbye; /* it is in the batch or out */
+	unsigned char text[(TT_BATCH_FRAMES + 2) * (TT_FRAME_LONG + TT_INLINE_BYTES + TT_SUM_BYTES)];
 };
 
 enum tt_input_target { TT_INPUT_DISCARD, TT_INPUT_TRANSFER, TT_INPUT_ASIDE };
@@ -86,32 +96,58 @@ struct tt_input {
 	uint32_t left; /* bytes of the frame that are still to come */
 	tutti_transfer *transfer;
 	struct tt_lane *lane;
+	struct tt_cursor at; /* in transfer's parts */
+	uint64_t at_number; /* of the message that `at` is about */
+	const struct tt_lane *at_lane;
 	uint32_t tail_bytes; /* of a fold: less than a grain, waiting for the rest of it */
 	unsigned char tail[8];
+	bool early; /* of a fold: chunks before this one have not been folded yet; */
+	bool parked; /* all of it has come, and nothing more is read before they have; */
+	size_t early_offset, held; /* where it belongs, and how much of it is in the scratch memory */
+	bool sum_due; /* a checksum follows the bytes */
+	struct tt_sum sum;
 	size_t stage_first, stage_last;
 	size_t direct_bytes; /* of the pieces last told, those that are not the stage */
 	TT_ALIGNED(16) unsigned char stage[TT_STAGE_BYTES];
 };
 
+/* One connection's part of a stream. */
+struct tt_channel {
+	struct tt_output out;
+	struct tt_input in;
+	unsigned char *scratch; /* where bytes land that are to be folded; the first channel's is lent .. */
+	size_t scratch_bytes;
+	unsigned char *own_scratch; /* .. while it is alone: early chunks need a place to wait in */
+	size_t chunk_bytes; /* a chunk has at most that many: how quick the connection is, by the others */
+	bool over; /* the peer says nothing more on it, and nothing more is said */
+};
+
 struct tt_stream {
 	struct tt_lane *lanes; /* owned */
 	unsigned char *rings; /* owned: the lanes' memory for what is set aside */
-	unsigned char *scratch; /* lent: where bytes land that are to be folded */
-	size_t scratch_bytes;
 	uint32_t nlanes;
 	uint32_t credit_units; /* per lane and direction; both sides have the same number of lanes, hence the same */
 	size_t eager_most;
-	struct tt_queue ready; /* sends that have something to say now */
+	bool sums; /* bytes of messages are followed by a checksum */
+	struct tt_channel first;
+	struct tt_channel *channels[TT_CHANNELS]; /* [0] = &first; the others owned, NULL = none */
+	int nchannels; /* the highest that there is, and one */
+	int ncarriers; /* channels that carry chunks only, and are not over */
+	struct tt_queue ready; /* sends whose head is to be written now */
+	struct tt_queue bulk; /* sends that have been granted, and have bytes that are in no frame yet: */
+	uint64_t bulk_bytes; /* so many */
+	uint32_t granted; /* receives whose bytes may come on any channel */
 	struct tt_queue refusing; /* receives that differ, until the peer has been told */
 	struct tt_lane *control_first, *control_last;
 	uint64_t moved; /* transfers moved or ended, in total */
 	size_t pending; /* transfers posted and not ended */
-	bool left; /* the peer has said goodbye */
+	bool large; /* a message came by that channels for chunks would help */
+	bool unparked; /* a channel that waited has bytes to parse */
+	bool leaving; /* nothing new is begun */
+	bool left; /* the peer has said goodbye, on all channels */
 	bool differs; /* a message differs on both sides: nothing but that is told any more */
 	bool refused; /* and the peer knows it already */
 	const char *fault; /* what the peer did that it must not */
-	struct tt_output out;
-	struct tt_input in;
 };
 
 /* Takes transfers from now on. scratch is lent. */
@@ -125,22 +161,40 @@ void tt_stream_fini(struct tt_stream *stream);
 void tt_stream_send(struct tt_stream *stream, tutti_transfer *transfer);
 void tt_stream_recv(struct tt_stream *stream, tutti_transfer *transfer);
 
-/* What to write next: returns how many pieces, 0 = nothing. Then say how much of it went out. */
-int tt_stream_output(struct tt_stream *stream, struct iovec **pieces);
-void tt_stream_written(struct tt_stream *stream, size_t n);
-/* Would tt_stream_output() have something? */
+/* One more channel, for chunks; 1 <= index < TT_CHANNELS, not there yet. */
+tutti_status tt_stream_widen(struct tt_stream *stream, int index);
+/* The channel's connection came to its end. False: it must not have, more was to come. */
+bool tt_stream_eof(struct tt_stream *stream, int index);
+
+/* What to write next on a channel: returns how many pieces, 0 = nothing. Then say how much of it went out. */
+int tt_stream_output(struct tt_stream *stream, int index, struct iovec **pieces);
+void tt_stream_written(struct tt_stream *stream, int index, size_t n);
+
+/* Does it take chunks? The first does while there is no other. */
 static inline bool
-tt_stream_has_output(const struct tt_stream *stream)
+tt_stream_carries(const struct tt_stream *stream, int index)
 {
-	if (stream->out.piece < stream->out.npieces || stream->out.open != NULL || stream->refusing.first != NULL)
-		return true;
-	return !stream->differs && (stream->ready.first != NULL || stream->control_first != NULL);
+	return index == 0 ? stream->ncarriers == 0 : !stream->channels[index]->over;
 }
 
-/* Where to read to: returns how many pieces. Then say how much came. False: the peer broke the protocol, see
- * `fault`; nothing more may be given. */
-int tt_stream_input(struct tt_stream *stream, struct iovec pieces[TT_INPUT_PIECES]);
-bool tt_stream_read(struct tt_stream *stream, size_t n);
+/* Would tt_stream_output() have something? */
+static inline bool
+tt_stream_has_output(const struct tt_stream *stream, int index)
+{
+	const struct tt_output *out = &stream->channels[index]->out;
+
+	if (out->piece < out->npieces || out->open != NULL || (index == 0 && stream->refusing.first != NULL))
+		return true;
+	if (stream->differs)
+		return false;
+	return (index == 0 && (stream->ready.first != NULL || stream->control_first != NULL)) ||
+	       (stream->bulk.first != NULL && tt_stream_carries(stream, index));
+}
+
+/* Where to read to: returns how many pieces, 0 = nothing may be read now. Then say how much came. False: the peer broke
+ * the protocol, see `fault`; nothing more may be given. */
+int tt_stream_input(struct tt_stream *stream, int index, struct iovec pieces[TT_INPUT_PIECES]);
+bool tt_stream_read(struct tt_stream *stream, int index, size_t n);
 
 /* What is begun will still be put out, then goodbye, then nothing. */
 void tt_stream_leave(struct tt_stream *stream);
@@ -163,10 +217,20 @@ void tt_lane_next_grant(struct tt_lane *lane, size_t eager_most);
 void tt_stream_used(struct tt_stream *stream, struct tt_lane *lane, uint32_t units);
 /* Takes the lane's first unmatched receive to its message's head: true if they agree; otherwise it is refused. */
 bool tt_stream_match(struct tt_stream *stream, struct tt_lane *lane, uint64_t bytes, const unsigned char *mark);
-/* Bytes of the message, whole grains of it, go to the receive's parts or through its fold. */
-void tt_stream_deliver(struct tt_stream *stream, tutti_transfer *transfer, const unsigned char *bytes, size_t n);
-/* A receive has all of its bytes. */
-void tt_stream_received(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer);
+/* A receive's bytes came, or its offer: it ends if that was all. */
+void tt_stream_complete(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *transfer);
+/* Bytes follow the frame that was just taken. */
+void tt_stream_expect(struct tt_stream *stream, struct tt_channel *channel, struct tt_lane *lane,
+    enum tt_input_target target, tutti_transfer *transfer, uint32_t bytes);
+/* The same for a chunk, which begins at `offset` of its message. */
+void tt_stream_expect_chunk(struct tt_stream *stream, struct tt_channel *channel, struct tt_lane *lane,
+    tutti_transfer *transfer, size_t offset, uint32_t bytes);
+/* A frame that says what must not be said. Always false. */
+bool tt_stream_fault(struct tt_stream *stream, const char *what);
+/* What a frame means. False: the peer must not have said that. */
+bool tt_stream_take(struct tt_stream *stream, struct tt_channel *channel, const struct tt_frame *frame);
+/* The peer says nothing more on this channel. */
+void tt_stream_over(struct tt_stream *stream, struct tt_channel *channel);
 /* Gives messages that were set aside, and are whole, to receives that are posted. */
 void tt_stream_settle(struct tt_stream *stream, struct tt_lane *lane);
 

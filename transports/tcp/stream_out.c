@@ -12,6 +12,9 @@
 
 #include "base/checked.h"
 
+#define CHUNK_GRAIN 4096
+#define CHUNK_LEAST ((size_t)16 << 10)
+
 /* Own bytes: copied, so that they outlive whatever they describe. */
 static void
 add_text(struct tt_output *out, const void *bytes, size_t n)
@@ -43,9 +46,9 @@ add_inline(struct tt_output *out)
 {
 	struct iovec piece;
 
-	while (out->open_left > 0 && tt_pending_where(out->open, out->open_left, &piece, 1) == 1) {
+	while (out->open_left > 0 && tt_cursor_where(out->open, &out->open_at, out->open_left, &piece, 1) == 1) {
 		add_text(out, piece.iov_base, piece.iov_len);
-		tt_pending_advance(out->open, piece.iov_len);
+		tt_cursor_advance(out->open, &out->open_at, piece.iov_len);
 		out->open_left -= piece.iov_len;
 	}
 }
@@ -53,46 +56,78 @@ add_inline(struct tt_output *out)
 static void
 add_pieces(struct tt_output *out)
 {
-	const int n =
-	    tt_pending_where(out->open, out->open_left, &out->pieces[out->npieces], TT_BATCH_PIECES - out->npieces);
+	const int n = tt_cursor_where(
+	    out->open, &out->open_at, out->open_left, &out->pieces[out->npieces], TT_BATCH_PIECES - out->npieces);
 	size_t bytes = 0;
 
 	for (int i = 0; i < n; i++)
 		bytes += out->pieces[out->npieces + i].iov_len;
-	tt_pending_advance(out->open, bytes);
+	tt_cursor_advance(out->open, &out->open_at, bytes);
 	out->npieces += n;
 	out->bytes += bytes;
 	out->planned += bytes;
 	out->open_left -= bytes;
 }
 
-/* Bytes of the frame that is open, as many as the batch can take. */
+/* The open frame's bytes that are about to be gathered, all or as many as there is room for. */
 static void
-add_payload(struct tt_stream *stream)
+sum_open(struct tt_output *out, size_t bytes)
 {
-	struct tt_output *out = &stream->out;
-	tutti_transfer *transfer = out->open;
+	struct tt_cursor at = out->open_at;
+	struct iovec piece;
 
-	if (out->open_left <= TT_INLINE_BYTES && sizeof(out->text) - out->text_bytes >= out->open_left &&
-	    tt_pending_of(transfer)->done == 0)
-		add_inline(out);
-	else
-		add_pieces(out);
-	if (out->open_left > 0)
-		return;
-	out->open = NULL;
-	if (tt_pending_of(transfer)->done == transfer->bytes)
-		out->ends[out->nends++] = (struct tt_batch_end){transfer, out->planned};
-	else
-		tt_queue_put(&stream->ready, transfer);
+	while (bytes > 0 && tt_cursor_where(out->open, &at, bytes, &piece, 1) == 1) {
+		tt_sum_add(&out->sum, piece.iov_base, piece.iov_len);
+		tt_cursor_advance(out->open, &at, piece.iov_len);
+		bytes -= piece.iov_len;
+	}
 }
 
 static void
-begin_payload(struct tt_stream *stream, tutti_transfer *transfer, size_t bytes)
+add_sum(struct tt_output *out)
 {
-	stream->out.open = transfer;
-	stream->out.open_left = bytes;
-	add_payload(stream);
+	unsigned char sum[TT_SUM_BYTES];
+
+	tt_sum_end(&out->sum, sum);
+	add_text(out, sum, sizeof(sum));
+}
+
+/* Bytes of the frame that is open, as many as the batch can take. */
+static void
+add_payload(struct tt_stream *stream, struct tt_output *out)
+{
+	const struct tt_cursor from = out->open_at;
+	const size_t before = out->open_left;
+
+	if (before <= TT_INLINE_BYTES && sizeof(out->text) - out->text_bytes >= before + TT_SUM_BYTES)
+		add_inline(out);
+	else
+		add_pieces(out);
+	if (stream->sums && before > 0) {
+		const struct tt_cursor to = out->open_at;
+
+		out->open_at = from;
+		sum_open(out, before - out->open_left);
+		out->open_at = to;
+	}
+	if (out->open_left > 0)
+		return;
+	if (stream->sums && before > 0)
+		add_sum(out);
+	out->ends[out->nends++] = (struct tt_batch_end){out->open, out->planned};
+	out->open = NULL;
+}
+
+static void
+begin_payload(struct tt_stream *stream, struct tt_output *out, tutti_transfer *transfer, size_t bytes)
+{
+	tt_pending_of(transfer)->frames++;
+	out->open = transfer;
+	out->open_left = bytes;
+	out->open_at = tt_pending_begin(transfer, bytes);
+	if (stream->sums)
+		tt_sum_init(&out->sum);
+	add_payload(stream, out);
 }
 
 /* The grant that came before the message with this number, if one did. */
@@ -116,7 +151,7 @@ write_head(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *trans
 	frame.count = lane->units_told = lane->units_used;
 	memcpy(frame.mark, transfer->mark, sizeof(frame.mark));
 	lane->heads_out++;
-	add_frame(&stream->out, &frame);
+	add_frame(&stream->first.out, &frame);
 }
 
 static void
@@ -127,7 +162,7 @@ write_eager(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *tran
 	/* A grant for a small message: the other side expects a large one. It finds out by the head. */
 	take_grant(lane, tt_pending_of(transfer)->number, &grant);
 	write_head(stream, lane, transfer, TT_FRAME_EAGER);
-	begin_payload(stream, transfer, transfer->bytes);
+	begin_payload(stream, &stream->first.out, transfer, transfer->bytes);
 }
 
 static void
@@ -136,34 +171,54 @@ write_offer(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *tran
 	struct tt_frame grant;
 
 	write_head(stream, lane, transfer, TT_FRAME_OFFER);
+	stream->large = true;
 	tt_queue_put(&lane->offered, transfer);
 	if (take_grant(lane, tt_pending_of(transfer)->number, &grant))
 		tt_stream_granted(stream, lane, transfer, &grant);
 }
 
-static void
-write_chunk(struct tt_stream *stream, tutti_transfer *transfer)
+/* Chunks get smaller when little is left to send, so that all channels come to an end together. */
+static size_t
+chunk_bytes(const struct tt_stream *stream, const struct tt_channel *channel)
 {
+	uint64_t all = 0, fair;
+
+	if (stream->ncarriers < 2)
+		return channel->chunk_bytes;
+	for (int i = 1; i < stream->nchannels; i++)
+		if (stream->channels[i] != NULL && !stream->channels[i]->over)
+			all += stream->channels[i]->chunk_bytes;
+	fair = stream->bulk_bytes * channel->chunk_bytes / (2 * all) & ~(uint64_t)(CHUNK_GRAIN - 1);
+	if (fair >= channel->chunk_bytes)
+		return channel->chunk_bytes;
+	return tt_min_size(channel->chunk_bytes, tt_max_size(fair, CHUNK_LEAST));
+}
+
+static void
+write_chunk(struct tt_stream *stream, struct tt_channel *channel)
+{
+	tutti_transfer *transfer = tt_queue_take(&stream->bulk);
 	const struct tt_pending *pending = tt_pending_of(transfer);
-	const size_t bytes = tt_min_size(TT_CHUNK_BYTES, transfer->bytes - pending->done);
+	const size_t bytes = tt_min_size(chunk_bytes(stream, channel), transfer->bytes - pending->done);
 	const struct tt_frame frame = {.kind = TT_FRAME_CHUNK,
 	    .lane = transfer->lane,
 	    .number = pending->number,
 	    .size = pending->done,
 	    .count = (uint32_t)bytes};
 
-	add_frame(&stream->out, &frame);
-	begin_payload(stream, transfer, bytes);
+	stream->bulk_bytes -= bytes;
+	add_frame(&channel->out, &frame);
+	begin_payload(stream, &channel->out, transfer, bytes);
+	if (pending->done < transfer->bytes)
+		tt_queue_put(&stream->bulk, transfer);
 }
 
 static void
-write_send(struct tt_stream *stream, tutti_transfer *transfer)
+write_head_of(struct tt_stream *stream, tutti_transfer *transfer)
 {
 	struct tt_lane *lane = &stream->lanes[transfer->lane];
 
-	if ((tt_pending_of(transfer)->flags & TT_PENDING_GRANTED) != 0)
-		write_chunk(stream, transfer);
-	else if (transfer->bytes <= stream->eager_most)
+	if (transfer->bytes <= stream->eager_most)
 		write_eager(stream, lane, transfer);
 	else
 		write_offer(stream, lane, transfer);
@@ -180,8 +235,10 @@ write_grant(struct tt_stream *stream, struct tt_lane *lane)
 	memcpy(frame.mark, transfer->mark, sizeof(frame.mark));
 	pending->flags |= TT_PENDING_GRANTED;
 	lane->granted++;
+	stream->granted++;
+	stream->large = true;
 	tt_lane_next_grant(lane, stream->eager_most);
-	add_frame(&stream->out, &frame);
+	add_frame(&stream->first.out, &frame);
 }
 
 static void
@@ -191,19 +248,19 @@ write_credit(struct tt_stream *stream, struct tt_lane *lane)
 	    .kind = TT_FRAME_CREDIT, .lane = (uint32_t)(lane - stream->lanes), .count = lane->units_used};
 
 	lane->units_told = lane->units_used;
-	add_frame(&stream->out, &frame);
+	add_frame(&stream->first.out, &frame);
 }
 
 static void
 write_refusals(struct tt_stream *stream)
 {
-	while (stream->out.frames < TT_BATCH_FRAMES && stream->refusing.first != NULL) {
+	while (stream->first.out.frames < TT_BATCH_FRAMES && stream->refusing.first != NULL) {
 		tutti_transfer *transfer = tt_queue_take(&stream->refusing);
 		struct tt_frame frame = {.kind = TT_FRAME_REFUSE, .lane = transfer->lane, .size = transfer->bytes};
 
 		frame.number = tt_pending_of(transfer)->number;
 		memcpy(frame.mark, transfer->mark, sizeof(frame.mark));
-		add_frame(&stream->out, &frame);
+		add_frame(&stream->first.out, &frame);
 		tt_stream_finish(stream, transfer, TUTTI_ERR_MISMATCH);
 	}
 }
@@ -213,7 +270,7 @@ write_control(struct tt_stream *stream)
 {
 	struct tt_lane *lane;
 
-	while (stream->out.frames < TT_BATCH_FRAMES && (lane = stream->control_first) != NULL) {
+	while (stream->first.out.frames < TT_BATCH_FRAMES && (lane = stream->control_first) != NULL) {
 		if (lane->grant_next != NULL && lane->granted < TT_GRANTS) {
 			write_grant(stream, lane);
 			continue;
@@ -228,54 +285,89 @@ write_control(struct tt_stream *stream)
 }
 
 static void
-write_goodbye(struct tt_stream *stream)
+write_goodbye(struct tt_output *out)
 {
 	const struct tt_frame frame = {.kind = TT_FRAME_GOODBYE};
 
-	if (stream->out.goodbye || stream->out.frames == TT_BATCH_FRAMES)
+	if (out->goodbye || out->frames == TT_BATCH_FRAMES)
 		return;
-	stream->out.goodbye = true;
-	add_frame(&stream->out, &frame);
+	out->goodbye = true;
+	add_frame(out, &frame);
+}
+
+/* Heads and chunks in turn, where a channel carries both. */
+static void
+write_messages(struct tt_stream *stream, int index, size_t most)
+{
+	struct tt_channel *channel = stream->channels[index];
+	struct tt_output *out = &channel->out;
+	const bool carries = tt_stream_carries(stream, index);
+	bool head = true;
+
+	while (out->open == NULL && out->frames < TT_BATCH_FRAMES && out->npieces < TT_BATCH_PIECES - 1 &&
+	       out->bytes < most && !stream->differs) {
+		const bool heads = index == 0 && stream->ready.first != NULL;
+		const bool chunks = carries && stream->bulk.first != NULL;
+
+		if (heads && (head || !chunks))
+			write_head_of(stream, tt_queue_take(&stream->ready));
+		else if (chunks)
+			write_chunk(stream, channel);
+		else
+			return;
+		head = !head;
+	}
 }
 
 static void
-make_batch(struct tt_stream *stream)
+make_batch(struct tt_stream *stream, int index)
 {
-	struct tt_output *out = &stream->out;
+	struct tt_channel *channel = stream->channels[index];
+	struct tt_output *out = &channel->out;
 
 	out->piece = out->npieces = out->nends = out->end = out->frames = 0;
 	out->bytes = out->text_bytes = 0;
 	if (out->open != NULL)
-		add_payload(stream);
+		add_payload(stream, out);
 	/* Nothing may come between the bytes of a frame. */
 	if (out->open != NULL)
 		return;
-	write_refusals(stream);
-	if (out->leaving)
-		write_goodbye(stream);
-	if (out->leaving || stream->differs)
+	if (index == 0)
+		write_refusals(stream);
+	if (stream->leaving)
+		write_goodbye(out);
+	if (stream->leaving || stream->differs)
 		return;
-	write_control(stream);
-	while (out->open == NULL && out->frames < TT_BATCH_FRAMES && out->npieces < TT_BATCH_PIECES - 1 &&
-	       out->bytes < TT_BATCH_BYTES && stream->ready.first != NULL && !stream->differs)
-		write_send(stream, tt_queue_take(&stream->ready));
+	if (index == 0)
+		write_control(stream);
+	/* On a channel for chunks, one at a time: the next goes to whoever has room by then. */
+	write_messages(stream, index, index == 0 ? TT_BATCH_BYTES : 1);
 }
 
 int
-tt_stream_output(struct tt_stream *stream, struct iovec **pieces)
+tt_stream_output(struct tt_stream *stream, int index, struct iovec **pieces)
 {
-	struct tt_output *out = &stream->out;
+	struct tt_output *out = &stream->channels[index]->out;
 
 	if (out->piece == out->npieces)
-		make_batch(stream);
+		make_batch(stream, index);
 	*pieces = &out->pieces[out->piece];
 	return out->npieces - out->piece;
 }
 
-void
-tt_stream_written(struct tt_stream *stream, size_t n)
+static void
+sent_frame(struct tt_stream *stream, tutti_transfer *transfer)
 {
-	struct tt_output *out = &stream->out;
+	struct tt_pending *pending = tt_pending_of(transfer);
+
+	if (--pending->frames == 0 && pending->done == transfer->bytes)
+		tt_stream_finish(stream, transfer, TUTTI_OK);
+}
+
+void
+tt_stream_written(struct tt_stream *stream, int index, size_t n)
+{
+	struct tt_output *out = &stream->channels[index]->out;
 
 	out->written += n;
 	stream->moved += n > 0;
@@ -286,7 +378,7 @@ tt_stream_written(struct tt_stream *stream, size_t n)
 		out->pieces[out->piece].iov_len -= n;
 	}
 	while (out->end < out->nends && out->ends[out->end].end <= out->written)
-		tt_stream_finish(stream, out->ends[out->end++].transfer, TUTTI_OK);
+		sent_frame(stream, out->ends[out->end++].transfer);
 }
 
 void
@@ -318,5 +410,6 @@ tt_stream_granted(
 		return;
 	}
 	tt_pending_of(transfer)->flags |= TT_PENDING_GRANTED;
-	tt_queue_put(&stream->ready, transfer);
+	stream->bulk_bytes += transfer->bytes;
+	tt_queue_put(&stream->bulk, transfer);
 }
