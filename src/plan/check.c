@@ -11,7 +11,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/checked.h"
 #include "plan/check.h"
+
+#define ALIGNMENT 64 /* of arrays */
 
 void
 tt_world_fault(struct tt_world *world, int rank, uint32_t step, const char *format, ...)
@@ -237,58 +240,99 @@ measure_rank(struct tt_world *w, int rank, struct need *need)
 			need->operands = plan->steps[i].nspans;
 }
 
-static tutti_status
-take(void *array, size_t n, size_t size)
-{
-	void *memory;
+/* An array that the world needs: where its pointer is, and how much. */
+struct room {
+	void *array;
+	size_t n, size;
+};
 
-	TT_TRY(tt_alloc(n ? n : 1, size, "the checker's world", &memory));
-	memcpy(array, &memory, sizeof(memory));
+/* All of them in one block of zeroed memory: a check must be quick, there are very many. */
+static tutti_status
+take(const struct room *rooms, size_t nrooms, void **block)
+{
+	unsigned char *at;
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < nrooms; i++)
+		bytes += tt_round_up(rooms[i].n * rooms[i].size, ALIGNMENT);
+	TT_TRY(tt_alloc(bytes, 1, "the checker's world", block));
+	at = *block;
+	for (size_t i = 0; i < nrooms; i++) {
+		memcpy(rooms[i].array, &at, sizeof(at));
+		at += tt_round_up(rooms[i].n * rooms[i].size, ALIGNMENT);
+	}
 	return TUTTI_OK;
+}
+
+static tutti_status
+take_ranks(struct tt_world *w)
+{
+	const size_t n = (size_t)w->nranks;
+	const struct room rooms[] = {
+	    {&w->geometry, n, sizeof(*w->geometry)},
+	    {&w->base, n, sizeof(*w->base)},
+	    {&w->round, n, sizeof(*w->round)},
+	    {&w->lanes_left, n, sizeof(*w->lanes_left)},
+	};
+
+	return take(rooms, TT_COUNT_OF(rooms), &w->block[0]);
+}
+
+static tutti_status
+take_rest(struct tt_world *w, const struct need *need)
+{
+	const size_t n = (size_t)w->nranks, lanes = n * (size_t)w->window;
+	const struct room rooms[] = {
+	    {&w->cells, need->cells, sizeof(*w->cells)},
+	    {&w->marks, need->cells, sizeof(*w->marks)},
+	    {&w->fibers, lanes, sizeof(*w->fibers)},
+	    {&w->posted, need->posts * (size_t)w->window, sizeof(*w->posted)},
+	    {&w->ready, lanes, sizeof(*w->ready)},
+	    {&w->pair, n * n, sizeof(*w->pair)},
+	    {&w->pieces, 2 * need->rows, sizeof(*w->pieces)},
+	    {&w->operand, need->operands, sizeof(*w->operand)},
+	    {&w->added, need->operands, sizeof(*w->added)},
+	    {&w->result, (size_t)w->rounds * w->widths.widest, sizeof(*w->result)},
+	};
+
+	return take(rooms, TT_COUNT_OF(rooms), &w->block[1]);
+}
+
+static void
+deal_posted(struct tt_world *w)
+{
+	struct tt_posted *at = w->posted;
+
+	for (int r = 0, lane = 0; r < w->nranks; r++)
+		for (int l = 0; l < w->window; l++, lane++) {
+			w->fibers[lane].posted = at;
+			at += count_posts(w->plans[r]);
+		}
 }
 
 static tutti_status
 build_world(struct tt_world *w)
 {
-	const size_t n = (size_t)w->nranks, lanes = n * (size_t)w->window;
+	const size_t n = (size_t)w->nranks;
 	struct need need = {.rows = n, .operands = 2};
 
 	TT_TRY(measure_widths(w));
 	TT_TRY(tt_values_init(&w->values, w->nranks));
-	TT_TRY(take(&w->geometry, n, sizeof(*w->geometry)));
-	TT_TRY(take(&w->base, n, sizeof(*w->base)));
-	TT_TRY(take(&w->round, n, sizeof(*w->round)));
-	TT_TRY(take(&w->lanes_left, n, sizeof(*w->lanes_left)));
+	TT_TRY(take_ranks(w));
 	for (int r = 0; r < w->nranks; r++)
 		measure_rank(w, r, &need);
 	if (need.cells > UINT32_MAX || (size_t)w->rounds * n * w->widths.widest > UINT32_MAX)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "too many elements to check: use smaller counts");
-	TT_TRY(take(&w->cells, need.cells, sizeof(*w->cells)));
-	TT_TRY(take(&w->marks, need.cells, sizeof(*w->marks)));
-	TT_TRY(take(&w->fibers, lanes, sizeof(*w->fibers)));
-	TT_TRY(take(&w->posted, need.posts * (size_t)w->window, sizeof(*w->posted)));
-	TT_TRY(take(&w->ready, lanes, sizeof(*w->ready)));
-	TT_TRY(take(&w->pair, n * n, sizeof(*w->pair)));
-	TT_TRY(take(&w->pieces, 2 * need.rows, sizeof(*w->pieces)));
-	TT_TRY(take(&w->operands, need.operands, sizeof(*w->operands)));
-	TT_TRY(take(&w->result, (size_t)w->rounds * w->widths.widest, sizeof(*w->result)));
-	TT_TRY(tt_world_grow((void **)&w->index, 0, &w->index_room, 256, sizeof(*w->index)));
-	TT_TRY(tt_world_grow((void **)&w->payload, 0, &w->payload_room, 256, sizeof(*w->payload)));
+	TT_TRY(take_rest(w, &need));
 	memset(w->pair, 0xff, n * n * sizeof(*w->pair));
-	for (int r = 0, lane = 0, at = 0; r < w->nranks; r++)
-		for (int l = 0; l < w->window; l++, lane++) {
-			w->fibers[lane].posted = w->posted + at;
-			at += (int)count_posts(w->plans[r]);
-		}
+	deal_posted(w);
 	return TUTTI_OK;
 }
 
 static void
 drop_world(struct tt_world *w)
 {
-	void *const owned[] = {w->sums, w->geometry, w->base, w->round, w->lanes_left, w->cells, w->marks, w->fibers,
-	    w->posted, w->ready, w->pair, w->channels, w->messages, w->payload, w->pieces, w->index, w->operands,
-	    w->result};
+	void *const owned[] = {w->sums, w->block[0], w->block[1], w->channels, w->messages, w->payload, w->index};
 
 	tt_values_fini(&w->values);
 	for (size_t i = 0; i < TT_COUNT_OF(owned); i++)

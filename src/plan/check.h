@@ -30,9 +30,16 @@ struct tt_channel {
 	int32_t src, dst;
 };
 
+/* The cells of an operand: side by side from `at`, or else those that the index has from `at` on. */
+struct tt_cells {
+	uint32_t at;
+	bool scattered;
+};
+
 struct tt_posted {
-	uint32_t step, channel, index;
-	uint32_t first, len; /* its cells, where they lie side by side: not looked up twice; else len = 0 */
+	uint32_t step, channel, index, len;
+	struct tt_cells cells[2]; /* of its spans: not looked for twice */
+	bool known; /* unless they are scattered: the index is the next step's */
 };
 
 /* One lane of one rank. */
@@ -53,6 +60,7 @@ struct tt_world {
 	bool barrier;
 	struct tt_widths widths;
 	size_t *sums;
+	void *block[2]; /* of memory, for all arrays of a fixed length */
 	struct tt_values values;
 	struct tt_geometry *geometry; /* of each rank */
 	size_t *base; /* where each rank's memory begins among the cells */
@@ -72,9 +80,10 @@ struct tt_world {
 	struct tt_cell *payload;
 	size_t npayload, payload_room;
 	struct tt_piece *pieces;
-	uint32_t *index; /* cells of a step's operands, operand after operand */
-	size_t index_room;
-	uint32_t *operands, *result; /* values being combined; [count] results, the same on every rank */
+	struct tt_cells *operand; /* of a step's spans */
+	uint32_t *index; /* cells of those that are scattered, one after the other */
+	size_t nindex, index_room;
+	uint32_t *added, *result; /* values being combined; [count] results, the same on every rank */
 };
 
 #define TT_WRITING UINT16_MAX

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "plan/check.h"
 
+enum { FIRST_CHANNELS = 256, FIRST_MESSAGES = 128 };
+
 static struct tt_fiber *
 fiber_of(struct tt_world *w, uint32_t i)
 {
@@ -39,7 +41,7 @@ channel_of(struct tt_world *w, int src, int dst, int lane, uint32_t *channel)
 		size_t room = w->channels_room;
 
 		TT_TRY(tt_world_grow((void **)&w->channels, w->nchannels, &room,
-		    w->nchannels + (size_t)w->window + 64, sizeof(*w->channels)));
+		    w->nchannels + (size_t)w->window + FIRST_CHANNELS, sizeof(*w->channels)));
 		w->channels_room = (uint32_t)room;
 		*first = (int32_t)w->nchannels;
 		w->nchannels += (uint32_t)w->window;
@@ -52,10 +54,36 @@ channel_of(struct tt_world *w, int src, int dst, int lane, uint32_t *channel)
 
 /* ---- operands ------------------------------------------------------------------------------------------------ */
 
-/* Lists the cells of one span behind `at` entries of the index. */
+static uint32_t
+cell_at(const struct tt_world *w, struct tt_cells cells, size_t i)
+{
+	return cells.scattered ? w->index[cells.at + i] : cells.at + (uint32_t)i;
+}
+
+/* Do the pieces follow each other without gaps? Most spans are one piece. */
+static bool
+is_one_run(const struct tt_piece *pieces, int npieces)
+{
+	for (int i = 1; i < npieces; i++)
+		if (pieces[i].begin != pieces[i - 1].begin + pieces[i - 1].len)
+			return false;
+	return true;
+}
+
 static tutti_status
-list_cells(
-    struct tt_world *w, const struct tt_fiber *f, const struct tt_span *span, bool written, size_t at, size_t *len)
+list_scattered(struct tt_world *w, const struct tt_fiber *f, int npieces, size_t len)
+{
+	TT_TRY(tt_world_grow((void **)&w->index, w->nindex, &w->index_room, w->nindex + len, sizeof(*w->index)));
+	for (int i = 0; i < npieces; i++)
+		for (size_t k = 0; k < w->pieces[i].len; k++)
+			w->index[w->nindex++] = (uint32_t)(w->base[f->rank] + w->pieces[i].begin + k);
+	return TUTTI_OK;
+}
+
+/* Finds the cells of one span. */
+static tutti_status
+list_cells(struct tt_world *w, const struct tt_fiber *f, const struct tt_span *span, bool written,
+    struct tt_cells *cells, size_t *len)
 {
 	const struct tt_geometry *g = &w->geometry[f->rank];
 	const char *fault = tt_geometry_fault(g, span, written);
@@ -75,26 +103,25 @@ list_cells(
 	}
 	if (!w->report->ok)
 		return TUTTI_OK;
-	TT_TRY(tt_world_grow((void **)&w->index, at, &w->index_room, at + n, sizeof(*w->index)));
-	for (int i = 0; i < npieces; i++)
-		for (size_t k = 0; k < w->pieces[i].len; k++)
-			w->index[at++] = (uint32_t)(w->base[f->rank] + w->pieces[i].begin + k);
+	cells->scattered = !is_one_run(w->pieces, npieces);
+	cells->at = (uint32_t)(cells->scattered ? w->nindex : n ? w->base[f->rank] + w->pieces[0].begin : 0);
 	*len = n;
-	return TUTTI_OK;
+	return cells->scattered ? list_scattered(w, f, npieces, n) : TUTTI_OK;
 }
 
-/* Lists the cells of all operands of the current step; they must be equally many. */
+/* Finds the cells of all operands of the current step; they must be equally many. */
 static tutti_status
 list_operands(struct tt_world *w, const struct tt_fiber *f, const struct tt_step *step, size_t *len)
 {
 	const struct tt_plan *plan = w->plans[f->rank];
 
 	*len = 0;
+	w->nindex = 0;
 	for (int i = 0; i < step->nspans && w->report->ok; i++) {
 		size_t n;
 
 		TT_TRY(list_cells(w, f, &plan->spans[step->span + (uint32_t)i], i == 0 && step->kind != TT_SEND,
-		    (size_t)i * *len, &n));
+		    &w->operand[i], &n));
 		if (i == 0)
 			*len = n;
 		else if (n != *len)
@@ -104,12 +131,14 @@ list_operands(struct tt_world *w, const struct tt_fiber *f, const struct tt_step
 }
 
 static bool
-readable(struct tt_world *w, const struct tt_fiber *f, const uint32_t *cells, size_t len)
+readable(struct tt_world *w, const struct tt_fiber *f, struct tt_cells cells, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (w->marks[cells[i]] == TT_WRITING)
+		const uint32_t at = cell_at(w, cells, i);
+
+		if (w->marks[at] == TT_WRITING)
 			tt_world_fault(w, f->rank, f->pc, "reads what a posted receive is still writing");
-		else if (w->cells[cells[i]].value == 0)
+		else if (w->cells[at].value == 0)
 			tt_world_fault(w, f->rank, f->pc, "reads what was never written");
 		else
 			continue;
@@ -119,12 +148,14 @@ readable(struct tt_world *w, const struct tt_fiber *f, const uint32_t *cells, si
 }
 
 static bool
-writable(struct tt_world *w, const struct tt_fiber *f, const uint32_t *cells, size_t len)
+writable(struct tt_world *w, const struct tt_fiber *f, struct tt_cells cells, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (w->marks[cells[i]] == TT_WRITING)
+		const uint32_t at = cell_at(w, cells, i);
+
+		if (w->marks[at] == TT_WRITING)
 			tt_world_fault(w, f->rank, f->pc, "writes what a posted receive is still writing");
-		else if (w->marks[cells[i]])
+		else if (w->marks[at])
 			tt_world_fault(w, f->rank, f->pc, "overwrites what is still being read");
 		else
 			continue;
@@ -134,35 +165,43 @@ writable(struct tt_world *w, const struct tt_fiber *f, const uint32_t *cells, si
 }
 
 static void
-mark_read(struct tt_world *w, const uint32_t *cells, size_t len, bool begin)
+mark_read(struct tt_world *w, struct tt_cells cells, size_t len, bool begin)
 {
-	for (size_t i = 0; i < len; i++)
-		w->marks[cells[i]] = (uint16_t)(w->marks[cells[i]] + (begin ? 1 : -1));
+	for (size_t i = 0; i < len; i++) {
+		uint16_t *mark = &w->marks[cell_at(w, cells, i)];
+
+		*mark = (uint16_t)(*mark + (begin ? 1 : -1));
+	}
 }
 
 static void
-mark_written(struct tt_world *w, const uint32_t *cells, size_t len, bool begin)
+mark_written(struct tt_world *w, struct tt_cells cells, size_t len, bool begin)
 {
 	for (size_t i = 0; i < len; i++)
-		w->marks[cells[i]] = begin ? TT_WRITING : 0;
+		w->marks[cell_at(w, cells, i)] = begin ? TT_WRITING : 0;
 }
 
 static bool
-same_cells(const struct tt_world *w, size_t a, size_t b, size_t len)
+same_cells(const struct tt_world *w, struct tt_cells a, struct tt_cells b, size_t len)
 {
-	return memcmp(w->index + a, w->index + b, len * sizeof(*w->index)) == 0;
+	if (!a.scattered && !b.scattered)
+		return a.at == b.at || len == 0;
+	for (size_t i = 0; i < len; i++)
+		if (cell_at(w, a, i) != cell_at(w, b, i))
+			return false;
+	return true;
 }
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
 
-/* cells[dst] = the combination of w->operands, unless their origins differ. */
+/* cells[dst] = the combination of w->added, unless their origins differ. */
 static tutti_status
 combine_cell(struct tt_world *w, const struct tt_fiber *f, int n, const struct tt_step *step, uint32_t *result)
 {
 	const char *fault;
 
-	TT_TRY(tt_values_combine(&w->values, w->operands, n,
-	    step->flags & TT_FINAL ? TT_COMBINE_ADD_FINAL : TT_COMBINE_ADD, result, &fault));
+	TT_TRY(tt_values_combine(
+	    &w->values, w->added, n, step->flags & TT_FINAL ? TT_COMBINE_ADD_FINAL : TT_COMBINE_ADD, result, &fault));
 	if (fault)
 		tt_world_fault(w, f->rank, (uint32_t)(step - w->plans[f->rank]->steps), "%s", fault);
 	return TUTTI_OK;
@@ -176,22 +215,22 @@ reduce_cells(struct tt_world *w, const struct tt_fiber *f, const struct tt_step 
 	uint32_t result = 0;
 
 	for (size_t i = 0; i < len && w->report->ok; i++) {
-		const uint32_t origin = w->cells[w->index[len + i]].origin;
+		const uint32_t origin = w->cells[cell_at(w, w->operand[1], i)].origin;
 		bool same = i > 0;
 
 		for (int s = 0; s < n; s++) {
-			const struct tt_cell *cell = &w->cells[w->index[(size_t)(s + 1) * len + i]];
+			const struct tt_cell *cell = &w->cells[cell_at(w, w->operand[s + 1], i)];
 
 			if (cell->origin != origin)
 				tt_world_fault(w, f->rank, f->pc, "adds elements that do not belong together");
-			same = same && w->operands[s] == cell->value;
-			w->operands[s] = cell->value;
+			same = same && w->added[s] == cell->value;
+			w->added[s] = cell->value;
 		}
 		if (!w->report->ok)
 			break;
 		if (!same)
 			TT_TRY(combine_cell(w, f, n, step, &result));
-		w->cells[w->index[i]] = (struct tt_cell){origin, result};
+		w->cells[cell_at(w, w->operand[0], i)] = (struct tt_cell){origin, result};
 	}
 	return TUTTI_OK;
 }
@@ -211,22 +250,22 @@ run_local(struct tt_world *w, const struct tt_fiber *f, const struct tt_step *st
 	if (!w->report->ok)
 		return TUTTI_OK;
 	for (int s = 1; s < step->nspans && fine; s++)
-		fine = readable(w, f, w->index + (size_t)s * len, len);
+		fine = readable(w, f, w->operand[s], len);
 	if (!fine)
 		return TUTTI_OK;
 	for (int s = 1; s < step->nspans; s++)
-		if (!same_cells(w, 0, (size_t)s * len, len))
-			mark_read(w, w->index + (size_t)s * len, len, true);
-	fine = writable(w, f, w->index, len);
+		if (!same_cells(w, w->operand[0], w->operand[s], len))
+			mark_read(w, w->operand[s], len, true);
+	fine = writable(w, f, w->operand[0], len);
 	for (int s = 1; s < step->nspans; s++)
-		if (!same_cells(w, 0, (size_t)s * len, len))
-			mark_read(w, w->index + (size_t)s * len, len, false);
+		if (!same_cells(w, w->operand[0], w->operand[s], len))
+			mark_read(w, w->operand[s], len, false);
 	if (!fine)
 		return TUTTI_OK;
 	if (step->kind == TT_REDUCE_STEP)
 		return reduce_cells(w, f, step, len);
 	for (size_t i = 0; i < len; i++)
-		w->cells[w->index[i]] = w->cells[w->index[len + i]];
+		w->cells[cell_at(w, w->operand[0], i)] = w->cells[cell_at(w, w->operand[1], i)];
 	return TUTTI_OK;
 }
 
@@ -255,7 +294,8 @@ new_message(struct tt_world *w, size_t len, uint32_t *message)
 		w->free_messages[class] = w->messages[*message].next;
 		return TUTTI_OK;
 	}
-	TT_TRY(tt_world_grow((void **)&w->messages, w->nmessages, &room, w->nmessages + 2u, sizeof(*w->messages)));
+	TT_TRY(tt_world_grow(
+	    (void **)&w->messages, w->nmessages, &room, w->nmessages + FIRST_MESSAGES, sizeof(*w->messages)));
 	w->messages_room = (uint32_t)room;
 	TT_TRY(tt_world_grow(
 	    (void **)&w->payload, w->npayload, &w->payload_room, w->npayload + capacity, sizeof(*w->payload)));
@@ -279,7 +319,7 @@ put_message(struct tt_world *w, const struct tt_fiber *f, struct tt_channel *cha
 	m->heard = f->heard;
 	m->next = 0;
 	for (size_t i = 0; i < len; i++)
-		w->payload[m->payload + i] = w->cells[w->index[i]];
+		w->payload[m->payload + i] = w->cells[cell_at(w, w->operand[0], i)];
 	if (channel->last)
 		w->messages[channel->last].next = message;
 	else
@@ -308,15 +348,20 @@ is_token(const struct tt_world *w, const struct tt_fiber *f, const struct tt_ste
 	return w->plans[f->rank]->spans[step->span].buffer == TT_TOKEN;
 }
 
-/* What a transfer of the cells in the index is remembered by. */
+/* What a transfer of the operands is remembered by. */
 static struct tt_posted
-remember(const struct tt_world *w, const struct tt_fiber *f, size_t len, uint32_t channel, uint32_t index)
+remember(const struct tt_world *w, const struct tt_fiber *f, int nspans, size_t len, uint32_t channel, uint32_t index)
 {
-	struct tt_posted posted = {.step = f->pc, .channel = channel, .index = index};
+	struct tt_posted posted = {.step = f->pc,
+	    .channel = channel,
+	    .index = index,
+	    .len = (uint32_t)len,
+	    .known = len == 0 || !w->operand[0].scattered};
 
-	if (len > 0 && w->index[len - 1] - w->index[0] == len - 1) {
-		posted.first = w->index[0];
-		posted.len = (uint32_t)len;
+	posted.cells[0] = w->operand[0];
+	if (nspans > 1) {
+		posted.cells[1] = w->operand[1];
+		posted.known = posted.known && !w->operand[1].scattered;
 	}
 	return posted;
 }
@@ -326,11 +371,11 @@ post_send(struct tt_world *w, struct tt_fiber *f, const struct tt_step *step, si
 {
 	struct tt_channel *c = &w->channels[channel];
 
-	if (!readable(w, f, w->index, len))
+	if (!readable(w, f, w->operand[0], len))
 		return TUTTI_OK;
-	mark_read(w, w->index, len, true);
+	mark_read(w, w->operand[0], len, true);
 	TT_TRY(put_message(w, f, c, len));
-	f->posted[f->nposted++] = remember(w, f, len, channel, c->sends++);
+	f->posted[f->nposted++] = remember(w, f, step->nspans, len, channel, c->sends++);
 	make_ready(w, &c->receiver_waits);
 	return TUTTI_OK;
 }
@@ -341,14 +386,14 @@ post_recv(struct tt_world *w, struct tt_fiber *f, const struct tt_step *step, si
 	struct tt_channel *c = &w->channels[channel];
 	const bool reduces = step->kind == TT_RECV_REDUCE;
 
-	if (reduces && !readable(w, f, w->index + len, len))
+	if (reduces && !readable(w, f, w->operand[1], len))
 		return;
-	if (reduces && !same_cells(w, 0, len, len))
-		mark_read(w, w->index + len, len, true);
-	if (!writable(w, f, w->index, len))
+	if (reduces && !same_cells(w, w->operand[0], w->operand[1], len))
+		mark_read(w, w->operand[1], len, true);
+	if (!writable(w, f, w->operand[0], len))
 		return;
-	mark_written(w, w->index, len, true);
-	f->posted[f->nposted++] = remember(w, f, len, channel, c->recvs++);
+	mark_written(w, w->operand[0], len, true);
+	f->posted[f->nposted++] = remember(w, f, step->nspans, len, channel, c->recvs++);
 	make_ready(w, &c->sender_waits);
 }
 
@@ -399,7 +444,7 @@ add_message(struct tt_world *w, const struct tt_fiber *f, const struct tt_step *
 	uint32_t result = 0;
 
 	for (size_t i = 0; i < m->len && w->report->ok; i++) {
-		const struct tt_cell own = w->cells[w->index[m->len + i]], came = w->payload[m->payload + i];
+		const struct tt_cell own = w->cells[cell_at(w, w->operand[1], i)], came = w->payload[m->payload + i];
 		const uint32_t a = first ? came.value : own.value, b = first ? own.value : came.value;
 
 		if (own.origin != came.origin) {
@@ -407,12 +452,12 @@ add_message(struct tt_world *w, const struct tt_fiber *f, const struct tt_step *
 			    "adds elements that do not belong together");
 			break;
 		}
-		if (i == 0 || a != w->operands[0] || b != w->operands[1]) {
-			w->operands[0] = a;
-			w->operands[1] = b;
+		if (i == 0 || a != w->added[0] || b != w->added[1]) {
+			w->added[0] = a;
+			w->added[1] = b;
 			TT_TRY(combine_cell(w, f, 2, step, &result));
 		}
-		w->cells[w->index[i]] = (struct tt_cell){own.origin, result};
+		w->cells[cell_at(w, w->operand[0], i)] = (struct tt_cell){own.origin, result};
 	}
 	return TUTTI_OK;
 }
@@ -435,25 +480,17 @@ is_as_long(struct tt_world *w, const struct tt_fiber *f, const struct tt_posted 
 	return came == len;
 }
 
-/* The same for a plain transfer of cells that lie side by side: most are. */
+/* The operands of a posted transfer again. */
 static tutti_status
-end_simple(struct tt_world *w, struct tt_fiber *f, const struct tt_posted *posted, bool sends)
+recall(struct tt_world *w, const struct tt_fiber *f, const struct tt_step *step, const struct tt_posted *posted)
 {
-	struct tt_channel *c = &w->channels[posted->channel];
-	uint16_t *marks = w->marks + posted->first;
+	size_t len;
 
-	if (sends) {
-		for (uint32_t i = 0; i < posted->len; i++)
-			marks[i]--;
-		return TUTTI_OK;
-	}
-	const struct tt_message *m = &w->messages[c->first];
-
-	if (!is_as_long(w, f, posted, posted->len, m->len))
-		return TUTTI_OK;
-	memset(marks, 0, posted->len * sizeof(*marks));
-	memcpy(w->cells + posted->first, w->payload + m->payload, posted->len * sizeof(*w->cells));
-	take_out(w, c);
+	if (!posted->known)
+		return list_operands(w, f, step, &len);
+	w->operand[0] = posted->cells[0];
+	if (step->nspans > 1)
+		w->operand[1] = posted->cells[1];
 	return TUTTI_OK;
 }
 
@@ -463,28 +500,25 @@ end_posted(struct tt_world *w, struct tt_fiber *f, const struct tt_posted *poste
 {
 	const struct tt_step *step = &w->plans[f->rank]->steps[posted->step];
 	struct tt_channel *c = &w->channels[posted->channel];
-	size_t len = 0;
+	const size_t len = posted->len;
 
-	if (posted->len && step->kind != TT_RECV_REDUCE)
-		return end_simple(w, f, posted, step->kind == TT_SEND);
-	if (!is_token(w, f, step))
-		TT_TRY(list_operands(w, f, step, &len));
+	TT_TRY(recall(w, f, step, posted));
 	if (step->kind == TT_SEND) {
-		mark_read(w, w->index, len, false);
+		mark_read(w, w->operand[0], len, false);
 		return TUTTI_OK;
 	}
 	const struct tt_message *m = &w->messages[c->first];
 
 	if (!is_as_long(w, f, posted, len, m->len))
 		return TUTTI_OK;
-	mark_written(w, w->index, len, false);
+	mark_written(w, w->operand[0], len, false);
 	if (step->kind == TT_RECV_REDUCE) {
-		if (!same_cells(w, 0, len, len))
-			mark_read(w, w->index + len, len, false);
+		if (!same_cells(w, w->operand[0], w->operand[1], len))
+			mark_read(w, w->operand[1], len, false);
 		TT_TRY(add_message(w, f, step, m));
 	} else {
 		for (size_t i = 0; i < len; i++)
-			w->cells[w->index[i]] = w->payload[m->payload + i];
+			w->cells[cell_at(w, w->operand[0], i)] = w->payload[m->payload + i];
 	}
 	if (w->barrier)
 		TT_TRY(hear(w, f, m->heard));

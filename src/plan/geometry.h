@@ -24,6 +24,8 @@ struct tt_geometry {
 	const struct tt_widths *widths;
 	int slices, window;
 	bool has_in, has_out;
+	int rows[3]; /* of each buffer here */
+	bool many[3]; /* a row for each rank, of more than one */
 	size_t in, out, tmp; /* where the buffers begin */
 	size_t slot, lane, end; /* elements per slot, per lane; of the whole */
 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * proofs.c - every algorithm in the table is correct for every number of ranks up to 64, every root, in and out of
- * place, on every N × g split into nodes, and for the awkward counts; and for some numbers of ranks up to 1024.
+ * place, on every N × g split into nodes, ranks placed in blocks or dealt out in turn, when one operation follows
+ * another, with rows of all widths or of one; where ranks are placed in blocks, for all the awkward counts; and for some
+ * numbers of ranks up to 1024.
  *
  * To be in the table is to be proven here. Prints one line per algorithm, and at the end how many checks were made.
  */
@@ -16,7 +18,7 @@
 #include "base/port.h"
 #include "world.h"
 
-enum { MOST_RANKS = 64, MOST_CELLS = 20000000, WORKERS = 2 };
+enum { MOST_RANKS = 64, MOST_CELLS = 20000000, WORKERS = 2, LARGE_ONES = 2 };
 
 struct item {
 	const struct tt_algorithm *algorithm;
@@ -71,7 +73,7 @@ too_large(const struct job *job, size_t count)
 
 /* Widths that differ from row to row, some of them 0. */
 static void
-check_uneven(const struct tt_algorithm *a, const struct job *job)
+check_uneven(const struct tt_algorithm *a, const struct job *job, bool thorough)
 {
 	size_t *counts = calloc((size_t)job->nranks, sizeof(*counts));
 
@@ -79,17 +81,11 @@ check_uneven(const struct tt_algorithm *a, const struct job *job)
 		exit(2);
 	for (int r = 0; r < job->nranks; r++)
 		counts[r] = (size_t)((r * 7 + job->root) % 5);
-	check(a, job, &(struct tt_check_options){.counts = counts, .slices = 1, .window = 1, .rounds = 1});
+	if (thorough)
+		check(a, job, &(struct tt_check_options){.counts = counts, .slices = 1, .window = 1, .rounds = 1});
 	check(
 	    a, job, &(struct tt_check_options){.counts = counts, .slices = 2, .window = 2, .rounds = 2, .slots = 1});
 	free(counts);
-}
-
-/* One of the roots for which everything is tried. */
-static bool
-is_telling(int root)
-{
-	return root == 0 || root % 13 == 12;
 }
 
 /* Into how many parts the plans cut a row: the awkward counts are those around it. */
@@ -105,27 +101,29 @@ parts_of(const struct job *job)
 	return parts;
 }
 
-/* All counts for some roots, the most telling ones for all. */
+/* The awkward counts, the first of them in two operations after each other; then slices side by side, and again. */
 static void
-check_job(const struct tt_algorithm *a, const struct job *job)
+check_job(const struct tt_algorithm *a, const struct job *job, bool thorough)
 {
-	const bool thorough = job->nranks <= MOST_RANKS && is_telling(job->root);
 	const size_t n = parts_of(job);
-	const size_t counts[] = {n + 1, 1, 0, n - 1, n, 2 * n + 3};
-	const size_t some = n > 1 ? 2 : 0; /* uncut rows: what follows tells as much */
+	const size_t counts[] = {n + 1, 1, 0, 2 * n + 3, n - 1, n};
+	const size_t most = n > 1 ? TT_COUNT_OF(counts) : 4; /* of rows that are not cut, the last two were there */
 
-	for (size_t i = 0; i < (thorough ? TT_COUNT_OF(counts) : some); i++)
+	for (size_t i = 0; i < (a->collective == TT_BARRIER ? 1 : thorough ? most : 2); i++)
 		if (!too_large(job, counts[i]))
 			check(a, job,
-			    &(struct tt_check_options){.count = counts[i], .slices = 1, .window = 1, .rounds = 1});
-	check(a, job,
-	    &(struct tt_check_options){.count = 5, .slices = thorough ? 3 : 2, .window = 2, .rounds = 2, .slots = 1});
+			    &(struct tt_check_options){
+				.count = counts[i], .slices = 1, .window = 1, .rounds = i == 0 ? 2 : 1});
+	if (a->collective != TT_BARRIER)
+		check(a, job,
+		    &(struct tt_check_options){
+			.count = 5, .slices = thorough ? 3 : 2, .window = 2, .rounds = 2, .slots = 1});
 	if (a->flags & TT_ALG_UNEVEN)
-		check_uneven(a, job);
+		check_uneven(a, job, thorough);
 }
 
 static void
-check_modes(const struct tt_algorithm *a, int nranks, int root, int *node_of, int nnodes)
+check_modes(const struct tt_algorithm *a, int nranks, int root, int *node_of, int nnodes, bool thorough)
 {
 	const struct tt_shape shape = {
 	    .collective = a->collective, .nranks = nranks, .root = root, .node_of = node_of, .nnodes = nnodes};
@@ -140,7 +138,7 @@ check_modes(const struct tt_algorithm *a, int nranks, int root, int *node_of, in
 		if (mode == MIXED && tt_collective_has_root(a->collective))
 			continue; /* only the root has both buffers */
 		job_make(&job, a, nranks, root, (enum in_place)mode, node_of, nnodes);
-		check_job(a, &job);
+		check_job(a, &job, thorough);
 		job_drop(&job);
 	}
 }
@@ -161,11 +159,10 @@ check_split(const struct tt_algorithm *a, int nranks, int root, int *node_of, in
 {
 	for (int r = 0; r < nranks; r++)
 		node_of[r] = dealt ? r % n : r / (nranks / n);
-	check_modes(a, nranks, root, node_of, n);
+	check_modes(a, nranks, root, node_of, n, !dealt && nranks <= MOST_RANKS);
 }
 
-/* Every N × g = P, ranks placed in blocks and, for some roots, dealt out in turn, and one uneven placement; of many
- * ranks, one placement. */
+/* Every N × g = P, ranks placed in blocks and dealt out in turn, and one uneven placement; of many ranks, one. */
 static void
 check_nodes(const struct tt_algorithm *a, int nranks, int root, uint64_t seed)
 {
@@ -181,13 +178,13 @@ check_nodes(const struct tt_algorithm *a, int nranks, int root, uint64_t seed)
 		if (nranks % n)
 			continue;
 		check_split(a, nranks, root, node_of, n, false);
-		if (n > 1 && n < nranks && is_telling(root))
+		if (n > 1 && n < nranks)
 			check_split(a, nranks, root, node_of, n, true);
 	}
 	for (int r = 0; r < nranks; r++)
 		node_of[r] = random_below(&state, 1 + nranks / 2);
 	if (!seed)
-		check_modes(a, nranks, root, node_of, job_number_nodes(node_of, nranks));
+		check_modes(a, nranks, root, node_of, job_number_nodes(node_of, nranks), true);
 	free(node_of);
 }
 
@@ -211,7 +208,7 @@ check_order(const struct tt_algorithm *a, int nranks, int root)
 		position[order[i]] = i;
 	for (int mode = 0; mode <= (tt_collective_has_root(a->collective) ? OUT_OF_PLACE : IN_PLACE); mode++) {
 		job_make_ordered(&job, a, nranks, root, (enum in_place)mode, NULL, nranks, order, position);
-		check_job(a, &job);
+		check_job(a, &job, false);
 		job_drop(&job);
 	}
 	free(order);
@@ -220,12 +217,12 @@ check_order(const struct tt_algorithm *a, int nranks, int root)
 static void
 check_root(const struct item *item, int root)
 {
-	if ((item->algorithm->flags & TT_ALG_NEIGHBOURS) != 0 && item->nranks <= MOST_RANKS && is_telling(root))
+	if ((item->algorithm->flags & TT_ALG_NEIGHBOURS) != 0 && item->nranks <= MOST_RANKS)
 		check_order(item->algorithm, item->nranks, root);
 	if (item->algorithm->flags & TT_ALG_NODE)
 		check_nodes(item->algorithm, item->nranks, root, item->seed);
 	else
-		check_modes(item->algorithm, item->nranks, root, NULL, item->nranks);
+		check_modes(item->algorithm, item->nranks, root, NULL, item->nranks, item->nranks <= MOST_RANKS);
 }
 
 static void *
@@ -250,7 +247,7 @@ list_items(const char *only)
 	uint64_t state = 20;
 
 	for (size_t a = 0; tt_algorithms[a]; a++)
-		nitems += MOST_RANKS + 1;
+		nitems += MOST_RANKS + LARGE_ONES;
 	items = calloc((size_t)nitems, sizeof(*items));
 	if (!items)
 		exit(2);
@@ -258,8 +255,9 @@ list_items(const char *only)
 	for (size_t a = 0; tt_algorithms[a]; a++) {
 		if (only && strcmp(only, tt_algorithms[a]->name) != 0)
 			continue;
-		items[nitems++] =
-		    (struct item){tt_algorithms[a], 65 + random_below(&state, 1024 - 64), random_next(&state) | 1};
+		for (int i = 0; i < LARGE_ONES; i++)
+			items[nitems++] = (struct item){tt_algorithms[a],
+			    65 + random_below(&state, (i ? 256 : 1024) - 64), random_next(&state) | 1};
 		for (int n = MOST_RANKS; n >= 1; n--)
 			items[nitems++] = (struct item){tt_algorithms[a], n, 0};
 	}
