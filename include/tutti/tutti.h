@@ -158,6 +158,14 @@ TUTTI_API tutti_status tutti_comm_create_from_store(int size, int rank, const tu
  * is the split's too. The child does not share the fate of `comm`: it has failures and an end of its own. */
 TUTTI_API tutti_status tutti_comm_split(tutti_comm *comm, int color, int key, const tutti_config *config,
     tutti_comm **child);
+/* The ranks that are left make a communicator of their own, after a failure, an abort, or because one of them wants it:
+ * whoever of them is pending elsewhere in `comm` ends with ERR_ABORTED, and `comm` has failed. Every rank that wants to
+ * go on calls it; they find each other without rank 0 or any other that is gone. It blocks until all ranks that are
+ * not known to be gone have called it, or until half of the config's time limit (0 or no config: 30 s) is over; a rank
+ * that had not answered by then is not part of *child, and gets ERR_STATE when it calls. Ranks keep their order; config
+ * NULL inherits that of `comm`. ERR_TIMEOUT, ERR_PEER: the survivors could not agree or connect in time; it may be
+ * called again. Source: MPI's user-level failure mitigation (MPI_Comm_revoke, MPI_Comm_shrink). */
+TUTTI_API tutti_status tutti_comm_shrink(tutti_comm *comm, const tutti_config *config, tutti_comm **child);
 /* Ends the communicator. Local; never waits for a peer. Its pending requests end with ERR_STATE. */
 TUTTI_API tutti_status tutti_comm_destroy(tutti_comm *comm);
 /* Ends every rank's pending operations with ERR_ABORTED. Any thread, any time, twice is fine. */

@@ -223,6 +223,55 @@ tt_world_dead(struct tt_world *world)
 	return -1;
 }
 
+/* The death word of a rank of this node; NULL: it is not, or there are none. */
+static struct tt_death_word *
+word_of(const struct tt_world *world, int rank)
+{
+	for (int i = 0; i < world->nlocal && world->words != NULL; i++)
+		if (world->local_ranks[i] == rank)
+			return &world->words[i];
+	return NULL;
+}
+
+bool
+tt_world_is_dead(struct tt_world *world, int rank)
+{
+	struct tt_death_word *word = word_of(world, rank);
+
+	return word != NULL && rank != world->rank && tt_death_is_dead(word);
+}
+
+void
+tt_world_revoke(struct tt_world *world, uint32_t word)
+{
+	for (int i = 0; i < world->nlocal && world->words != NULL; i++) {
+		uint32_t none = 0;
+
+		(void)tt_cas_acq_rel(&world->words[i].revoked, &none, word);
+	}
+}
+
+uint32_t
+tt_world_revoked(const struct tt_world *world)
+{
+	return world->words != NULL ? tt_load_relaxed(&world->words[world->local_rank].revoked) : 0;
+}
+
+void
+tt_world_exclude(struct tt_world *world, int rank)
+{
+	struct tt_death_word *word = word_of(world, rank);
+
+	if (word != NULL)
+		tt_store_release(&word->excluded, 1); /* pairs with the acquire in tt_world_is_excluded() */
+}
+
+bool
+tt_world_is_excluded(const struct tt_world *world)
+{
+	return world->words != NULL && tt_load_acquire(&world->words[world->local_rank].excluded) != 0;
+}
+
 bool
 tt_world_has_left(struct tt_world *world, int rank)
 {

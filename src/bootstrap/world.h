@@ -101,6 +101,15 @@ void tt_world_set_alarm(struct tt_world *world, int64_t when_ns);
 /* (any) Looks at the death words of my node: the lowest rank whose process died without goodbye, or -1. A few
  * loads while all is well. */
 int tt_world_dead(struct tt_world *world);
+/* (any) Is this rank's process known to be gone, by its death word? Only ranks of my node have one I can see. */
+bool tt_world_is_dead(struct tt_world *world, int rank);
+/* (any) A word to the ranks of my node through its memory, which gets there although nobody serves the control plane (its
+ * hub may be stopped or gone). Not 0; the first one stays. */
+void tt_world_revoke(struct tt_world *world, uint32_t word);
+uint32_t tt_world_revoked(const struct tt_world *world); /* 0: nobody did */
+/* (any) The same, to one rank (nothing happens if it is not of my node): the others go on without it. */
+void tt_world_exclude(struct tt_world *world, int rank);
+bool tt_world_is_excluded(const struct tt_world *world);
 /* (any) Has this rank said goodbye? */
 bool tt_world_has_left(struct tt_world *world, int rank);
 

@@ -29,6 +29,8 @@ tt_death_init(struct tt_death_word *word)
 		pthread_mutexattr_destroy(&attributes);
 	}
 	tt_store_relaxed(&word->state, UNUSED);
+	tt_store_relaxed(&word->revoked, 0);
+	tt_store_relaxed(&word->excluded, 0);
 	if (result == 0)
 		return TUTTI_OK;
 	errno = result;

@@ -18,6 +18,8 @@
 struct tt_death_word {
 	pthread_mutex_t lock TT_ALIGNED(TT_LINE);
 	tt_atomic_u32 state;
+	tt_atomic_u32 revoked; /* by another rank of the node, 0 = not; what it says is the writer's business */
+	tt_atomic_u32 excluded; /* the others have gone on without this rank */
 };
 
 /* By the leader, before anyone else sees it. */

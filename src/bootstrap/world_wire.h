@@ -35,7 +35,10 @@ enum tt_frame {
 	TT_FRAME_SCATTER, /* downwards: a part of all of them */
 	/* Afterwards, routed: */
 	TT_FRAME_MESSAGE,
-	TT_FRAME_GOODBYE
+	TT_FRAME_GOODBYE,
+	/* Without a world (survivors.h): */
+	TT_FRAME_ENROLL, /* upwards: who is here, who is gone */
+	TT_FRAME_SURVIVORS /* downwards: who goes on, and where they meet */
 };
 
 /* How a rank introduces itself. */

@@ -75,6 +75,8 @@ struct tutti_comm {
 	struct tt_settings settings;
 	struct tt_log log;
 	struct tt_world *world; /* NULL if size is 1 */
+	struct tt_address *homes; /* where each rank can be found without the world (shrink.c); NULL: all on one node */
+	int door; /* a listener that tells by its being there that this process is; -1 = none */
 	struct tt_ports ports;
 	struct tt_segment *segment; /* a share of the world's, NULL if alone on the node */
 	uint64_t shared_offset; /* of the node's piece for the local transport; goes with the segment */
@@ -128,6 +130,15 @@ tutti_status tt_comm_build_child(const tutti_comm *parent, int size, int rank, c
 /* A list of transports (NULL = all) as a set of bits, the lowest of which is shared memory. ERR_ARGUMENT names those there
  * are. */
 tutti_status tt_transports_parse(const char *text, uint32_t *set);
+
+/* ---- the end, for all (shrink.c) ---------------------------------------------------------------------------------- */
+
+/* Where every rank could be found if the world were gone; every rank calls it before the world is started. */
+tutti_status tt_shrink_prepare(tutti_comm *comm, int64_t deadline_ns);
+/* This rank ends the communicator for all (any thread): by tutti_comm_shrink or tutti_comm_abort. */
+void tt_comm_revoke(tutti_comm *comm, bool shrink);
+/* Has a rank of this node done so? Then it has failed. There is a world. */
+void tt_comm_look_for_revocation(tutti_comm *comm);
 
 /* ---- operations (issue.c, operation.c, lifecycle.c, trouble.c) --------------------------------------------------------------------------------- */
 

@@ -169,15 +169,9 @@ tutti_comm_create_from_store(
 tutti_status
 tutti_comm_abort(tutti_comm *comm)
 {
-	char text[128];
-	const int64_t now_ns = tt_now_ns();
-
 	TT_TRY(tt_check_comm(comm, "tutti_comm_abort"));
-	snprintf(text, sizeof(text), "rank %d called tutti_comm_abort", comm->rank);
-	tt_failure_report(comm->failure, TT_REPORT_ABORT, comm->rank, 0, text, now_ns);
+	tt_comm_revoke(comm, false);
 	tt_store_relaxed(&comm->aborting, 1);
-	if (comm->world == NULL) /* nobody to tell: it counts at once */
-		tt_failure_alarm(comm->failure, now_ns + 1000 * TT_MS);
 	return TUTTI_OK;
 }
 

@@ -598,8 +598,10 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 	if (status != TUTTI_OK && meeting != NULL)
 		tt_meeting_close(meeting);
 	TT_TRY(status);
-	if (comm->size > 1)
+	if (comm->size > 1) {
 		TT_TRY(meet(comm, rendezvous, meeting, (transports & 1u) != 0, deadline_ns));
+		TT_TRY(tt_shrink_prepare(comm, deadline_ns));
+	}
 	TT_TRY(agree_facts(comm, transports, deadline_ns, &set, &status));
 	comm->crowded = comm->facts.most_per_host > comm->facts.cores;
 	tt_ladder_init(&comm->ladder, comm->crowded);
@@ -648,6 +650,8 @@ static void
 dismantle(tutti_comm *comm)
 {
 	tt_comm_progress_stop(comm);
+	tt_free(comm->homes);
+	tt_fd_close(comm->door);
 	tt_world_destroy(comm->world); /* the background thread rings the ports' bell: it ends first */
 	tt_ports_fini(&comm->ports);
 	tt_segment_close(comm->segment);
@@ -697,6 +701,7 @@ tt_comm_build_child(const tutti_comm *parent, int size, int rank, const struct t
 	c->log = tt_settings_log(&c->settings, rank);
 	c->kernels = tt_kernels_best();
 	c->ports.bell = -1;
+	c->door = -1;
 	pthread_mutex_init(&c->lock, NULL);
 	status = build(c, rendezvous, meeting, deadline_ns);
 	if (status != TUTTI_OK) {

@@ -236,13 +236,13 @@ tt_failure_report(
 
 	snprintf(m.text, sizeof(m.text), "%s", text);
 	pthread_mutex_lock(&f->lock);
+	before = judge(f);
+	if (kind == TT_REPORT_DEATH && rank >= 0)
+		f->ranks[rank].dead = true;
 	if (tt_failure_raised(f)) {
 		pthread_mutex_unlock(&f->lock);
 		return;
 	}
-	before = judge(f);
-	if (kind == TT_REPORT_DEATH && rank >= 0)
-		f->ranks[rank].dead = true;
 	to = judge(f);
 	if (kind == TT_REPORT_DEATH && rank == before) {
 		/* The judge died, and with it perhaps the way to the next one: everybody decides alike, after a moment
@@ -286,6 +286,42 @@ tt_failure_has_left(struct tt_failure *f, int rank)
 	left = f->ranks[rank].left;
 	pthread_mutex_unlock(&f->lock);
 	return left;
+}
+
+bool
+tt_failure_is_gone(struct tt_failure *f, int rank)
+{
+	bool gone;
+
+	pthread_mutex_lock(&f->lock);
+	gone = f->ranks[rank].left || f->ranks[rank].dead;
+	pthread_mutex_unlock(&f->lock);
+	return gone;
+}
+
+void
+tt_failure_learn(struct tt_failure *f, enum tt_report_kind kind, int rank, const char *text)
+{
+	tutti_error error;
+
+	tt_failure_describe(&error, kind, rank, 0, text);
+	pthread_mutex_lock(&f->lock);
+	adopt(f, &error);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
+tt_failure_exclude(struct tt_failure *f, int rank)
+{
+	const struct tt_failure_message m = {.type = TT_MESSAGE_EXCLUDED};
+
+	f->ways.send(f->ways.context, rank, &m, sizeof(m));
+}
+
+bool
+tt_failure_is_excluded(const struct tt_failure *f)
+{
+	return tt_load_relaxed(&f->excluded) != 0;
 }
 
 /* ---- what comes in -------------------------------------------------------------------------------------------- */
@@ -342,6 +378,9 @@ tt_failure_message(struct tt_failure *f, int from, const void *bytes, size_t n, 
 	case TT_MESSAGE_LEAVING:
 		f->ranks[from].left_issued = m.issued;
 		f->ranks[from].left = true;
+		break;
+	case TT_MESSAGE_EXCLUDED:
+		tt_store_relaxed(&f->excluded, 1);
 		break;
 	default:
 		break;

@@ -66,6 +66,13 @@ int tt_failure_deserter(struct tt_failure *failure, uint64_t sequence);
 
 /* Has this rank left? */
 bool tt_failure_has_left(struct tt_failure *failure, int rank);
+/* Has it left, or is it known to have died? Also after the failure. */
+bool tt_failure_is_gone(struct tt_failure *failure, int rank);
+/* What another rank has decided, heard in a way that needs no judge: adopted at once, unless there is a cause already. */
+void tt_failure_learn(struct tt_failure *failure, enum tt_report_kind kind, int rank, const char *text);
+/* Tells `rank` that the others go on without it; has this rank been told so? */
+void tt_failure_exclude(struct tt_failure *failure, int rank);
+bool tt_failure_is_excluded(const struct tt_failure *failure);
 
 /* ---- what comes in (the background thread) */
 void tt_failure_message(struct tt_failure *failure, int from, const void *bytes, size_t n, int64_t now_ns);

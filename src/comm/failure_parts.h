@@ -13,7 +13,8 @@ enum tt_failure_message_type {
 	TT_MESSAGE_QUERY,
 	TT_MESSAGE_STATUS,
 	TT_MESSAGE_VERDICT,
-	TT_MESSAGE_LEAVING
+	TT_MESSAGE_LEAVING,
+	TT_MESSAGE_EXCLUDED
 };
 
 struct tt_failure_message {
@@ -57,7 +58,7 @@ struct tt_failure {
 	int rank, size;
 	struct tt_failure_ways ways;
 	struct tt_log log;
-	tt_atomic_u32 raised;
+	tt_atomic_u32 raised, excluded;
 	tutti_error cause;
 	tt_atomic_u64 issued, finished;
 	tt_atomic_u64 driven_ns;

@@ -138,6 +138,7 @@ tt_comm_look_around(tutti_comm *comm, int64_t now_ns)
 	}
 	if (tt_failure_raised(comm->failure))
 		return;
+	tt_comm_look_for_revocation(comm);
 	dead = tt_world_dead(comm->world);
 	if (dead >= 0) {
 		snprintf(

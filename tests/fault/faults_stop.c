@@ -111,6 +111,103 @@ stop_for_long(struct job *job, const struct plan *plan)
 	job_kill(job, stopped, SIGCONT);
 }
 
+/* ---- left out by a shrink ------------------------------------------------------------------------------------------ */
+
+/* Rank 0, the hub of the control plane, where word gets around without it: through the memory of the node. */
+static int
+left_out(const struct plan *plan)
+{
+	return strcmp(plan->transports, "tcp") != 0 && plan->seed % 2 == 1 ? 0 : plan->size - 1;
+}
+
+/* It wakes up when the others have gone on. */
+static int
+wake_up_late(struct job_rank *me, tutti_comm *comm, tutti_status status, int descriptors)
+{
+	tutti_config config = TUTTI_CONFIG_INIT;
+	tutti_comm *child = NULL;
+
+	config.timeout_ms = 4000;
+	if (status != TUTTI_ERR_ABORTED && status != TUTTI_ERR_TIMEOUT && status != TUTTI_ERR_PEER)
+		return job_complain_status(me, status, "what the stopped rank heard");
+	status = tutti_comm_shrink(comm, &config, &child);
+	if (status != TUTTI_ERR_STATE)
+		return job_complain_status(me, status, "the shrink of the stopped rank");
+	return report_destroy(me, comm, descriptors);
+}
+
+static int
+go_on_without(struct job_rank *me, tutti_comm *comm, int descriptors)
+{
+	tutti_config config = TUTTI_CONFIG_INIT;
+	int32_t one = 1, sum = 0;
+	tutti_comm *child = NULL;
+	tutti_status status;
+
+	config.timeout_ms = 4000;
+	config.transports = ((const struct plan *)me->context)->transports;
+	status = tutti_comm_shrink(comm, &config, &child);
+	if (status == TUTTI_OK)
+		status = tutti_all_reduce(child, &one, &sum, 1, TUTTI_INT32, TUTTI_SUM, NULL, NULL);
+	if (status != TUTTI_OK)
+		return job_complain_status(me, status, "shrink without the stopped rank");
+	if (sum != me->size - 1)
+		return job_complain(me, "%d ranks are left, should be %d", (int)sum, me->size - 1);
+	job_reach(me, AT_REPORT);
+	status = tutti_comm_destroy(child);
+	if (status != TUTTI_OK)
+		return job_complain_status(me, status, "destroy");
+	return report_destroy(me, comm, descriptors);
+}
+
+static int
+shrink_while_stopped(struct job_rank *me)
+{
+	const struct plan *plan = me->context;
+	const int descriptors = job_descriptors();
+	tutti_status status = TUTTI_OK;
+	struct storm storm;
+	tutti_comm *comm;
+	bool right = true;
+
+	if (make_comm(me, 20000, &comm) != 0)
+		return 1;
+	storm_init(&storm, comm, (uint64_t)plan->seed, 20000);
+	job_reach(me, AT_WORK);
+	/* One of the others decides that it has waited long enough. */
+	if (me->rank == 1) {
+		job_listen(me, GO);
+		storm_fini(&storm);
+		return go_on_without(me, comm, descriptors);
+	}
+	while (status == TUTTI_OK && right)
+		status = storm_steps(&storm, 1, &right);
+	storm_fini(&storm);
+	if (!right)
+		return job_complain(me, "wrong numbers");
+	if (me->rank == left_out(plan))
+		return wake_up_late(me, comm, status, descriptors);
+	if (status != TUTTI_ERR_ABORTED)
+		return job_complain_status(me, status, "what a pending rank heard of the shrink");
+	return go_on_without(me, comm, descriptors);
+}
+
+static void
+stop_and_leave_out(struct job *job, const struct plan *plan)
+{
+	const int stopped = left_out(plan);
+
+	(void)job_await(job, AT_WORK);
+	job_sleep_us(20000);
+	job_kill(job, stopped, SIGSTOP);
+	job_tell(job, GO);
+	for (int r = 0; r < job->size; r++)
+		while (r != stopped && atomic_load(&job->board->slot[r].phase) < AT_REPORT &&
+		       atomic_load(&job->board->slot[r].ended) == 0 && job_now_ms() < job->ends_ms)
+			job_sleep_us(1000);
+	job_kill(job, stopped, SIGCONT);
+}
+
 /* ---- never called ------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -203,6 +300,8 @@ hear_of_abort(struct job_rank *me)
 const struct scenario stop_scenarios[] = {
     {"stop_continue", "ranks that are stopped and continued: right results, no error", work_on, stop_and_continue},
     {"stop_timeout", "a rank stopped for longer than the limit: TIMEOUT names it", hear_of_stopped, stop_for_long},
+    {"shrink_stopped", "the others shrink without a stopped rank, which then hears STATE", shrink_while_stopped,
+	stop_and_leave_out},
     {"absent", "ranks that never call: TIMEOUT names them, and they hear it too", some_never_call, late_ones_after},
     {"abort", "an abort from another thread ends everybody's operations", hear_of_abort, NULL},
     {NULL, NULL, NULL, NULL}};
