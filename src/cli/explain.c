@@ -3,7 +3,7 @@
  * explain.c - `tutti explain`: which algorithm would be chosen, and why.
  *
  * It asks a real communicator of that many ranks, because the choice rests on facts that ranks agree on when they
- * meet.
+ * meet; of machines that are not here it knows what their description says.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -13,39 +13,50 @@
 #include "base/error.h"
 #include "base/settings.h"
 #include "cli/cli.h"
+#include "cli/described.h"
+#include "cli/explain_measure.h"
 #include "cli/relaunch.h"
 #include "cli/run_launch.h"
 
 static const char help[] =
-    "Usage: tutti explain COLLECTIVE SIZE [-n RANKS] [--json]\n"
+    "Usage: tutti explain COLLECTIVE SIZE [-n RANKS] [--json] [--measure]\n"
+    "       tutti explain COLLECTIVE SIZE --topology MACHINE [-n RANKS] [--nodes N] [--json]\n"
     "\n"
     "Says which algorithm Tutti would choose for COLLECTIVE (all_reduce, broadcast, ...) when the larger of a\n"
     "rank's buffers has SIZE bytes (K, M and G are understood), what the others would cost, and why they were\n"
     "not taken. Under a launcher it is about that job, else about RANKS ranks on this machine.\n"
     "\n"
-    "  -n, --ranks N  how many ranks (default: the usable cores, at least 2)\n"
-    "      --json     as JSON\n"
-    "  -h, --help     show this text\n"
+    "  -n, --ranks N           how many ranks (default: the usable cores, at least 2)\n"
+    "      --measure           run every algorithm that is possible, and print measured beside predicted times\n"
+    "      --topology MACHINE  about machines that are not here: a file that hwloc wrote (lstopo --of xml), or a\n"
+    "                          description such as 'pack:2 l3:2 core:8 pu:2; net:eth0@0=100'\n"
+    "      --nodes N           so many machines of that description (default: 1)\n"
+    "      --json              as JSON\n"
+    "  -h, --help              show this text\n"
     "\n"
-    "Example:  tutti explain all_reduce 1M -n 8\n";
+    "Example:  tutti explain all_reduce 1M -n 8\n"
+    "          tutti explain all_reduce 1M --topology 'pack:2 l3:1 core:16 pu:2; net:ib0@0=200' --nodes 4\n";
 
 struct question {
 	const char *collective;
 	size_t bytes;
-	int ranks;
-	bool json, helped;
+	const char *topology; /* NULL: here */
+	int ranks, nodes;
+	bool json, measure, helped;
 };
 
 static int
 read_question(int argc, char **argv, struct question *question)
 {
-	enum { OPTION_JSON = 256 };
+	enum { OPTION_JSON = 256, OPTION_MEASURE, OPTION_TOPOLOGY, OPTION_NODES };
 	static const struct option options[] = {{"ranks", required_argument, NULL, 'n'},
-	    {"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	    {"json", no_argument, NULL, OPTION_JSON}, {"measure", no_argument, NULL, OPTION_MEASURE},
+	    {"topology", required_argument, NULL, OPTION_TOPOLOGY}, {"nodes", required_argument, NULL, OPTION_NODES},
+	    {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int option;
-	long ranks;
+	long number;
 
-	*question = (struct question){.ranks = 0};
+	*question = (struct question){.nodes = 1};
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":n:h", options, NULL)) != -1) {
 		if (option == '?' || option == ':')
@@ -57,12 +68,23 @@ read_question(int argc, char **argv, struct question *question)
 		}
 		if (option == OPTION_JSON)
 			question->json = true;
-		else if (!tt_read_int(optarg, 1, TT_LAUNCH_RANKS, &ranks))
-			return tt_usage(
-			    "explain", "-n %s is not a number of ranks (1 to %d)", optarg, TT_LAUNCH_RANKS);
+		else if (option == OPTION_MEASURE)
+			question->measure = true;
+		else if (option == OPTION_TOPOLOGY)
+			question->topology = optarg;
+		else if (!tt_read_int(optarg, 1, TT_DESCRIBED_RANKS, &number))
+			return tt_usage("explain", "%s %s is not a number from 1 to %d",
+			    option == OPTION_NODES ? "--nodes" : "-n", optarg, TT_DESCRIBED_RANKS);
 		else
-			question->ranks = (int)ranks;
+			*(option == OPTION_NODES ? &question->nodes : &question->ranks) = (int)number;
 	}
+	if (question->topology == NULL && question->ranks > TT_LAUNCH_RANKS)
+		return tt_usage(
+		    "explain", "-n %d: at most %d ranks can be started here", question->ranks, TT_LAUNCH_RANKS);
+	if (question->topology == NULL && question->nodes > 1)
+		return tt_usage("explain", "--nodes needs --topology: what the machines are like");
+	if (question->measure && (question->topology != NULL || question->json))
+		return tt_usage("explain", "--measure goes with ranks that run here, and prints text");
 	if (argc - optind != 2)
 		return tt_usage("explain", "say which collective and how many bytes, for example all_reduce 1M");
 	question->collective = argv[optind];
@@ -81,28 +103,83 @@ complain(void)
 	return tt_complain("explain", "%s (%s)", error.message, tutti_status_string(error.status));
 }
 
-static int
-print_report(tutti_comm *comm, const struct question *question)
+/* NULL: it has complained. */
+static char *
+get_report(tutti_comm *comm, const struct question *question, bool json)
 {
 	size_t length = 0;
 	char *report;
-	int status = TT_EXIT_OK;
 
 	/* The first call only says how long the report is, or what is wrong. */
-	if (tutti_explain(comm, question->collective, question->bytes, question->json, NULL, 0, &length) ==
-		TUTTI_OK ||
-	    length == 0)
-		return complain();
+	if (tutti_explain(comm, question->collective, question->bytes, json, NULL, 0, &length) == TUTTI_OK ||
+	    length == 0) {
+		complain();
+		return NULL;
+	}
 	report = malloc(length + 1);
 	if (report == NULL)
-		return tt_complain("explain", "no memory");
-	if (tutti_explain(comm, question->collective, question->bytes, question->json, report, length + 1, NULL) !=
-	    TUTTI_OK)
-		status = complain();
-	else
-		printf("%s%s", report, length > 0 && report[length - 1] == '\n' ? "" : "\n");
+		tt_complain("explain", "no memory");
+	if (report == NULL ||
+	    tutti_explain(comm, question->collective, question->bytes, json, report, length + 1, NULL) == TUTTI_OK)
+		return report;
+	complain();
+	free(report);
+	return NULL;
+}
+
+static int
+print_report(tutti_comm *comm, const struct question *question)
+{
+	char *report = get_report(comm, question, question->json);
+
+	if (report == NULL)
+		return TT_EXIT_FAILURE;
+	printf("%s%s", report, report[0] != '\0' && report[strlen(report) - 1] == '\n' ? "" : "\n");
+	free(report);
+	return TT_EXIT_OK;
+}
+
+static int
+measure(tutti_comm *comm, const struct question *question)
+{
+	char *report = get_report(comm, question, true);
+	int status;
+
+	if (report == NULL)
+		return TT_EXIT_FAILURE;
+	status = tt_explain_measure(comm, question->collective, question->bytes, report);
 	free(report);
 	return status;
+}
+
+static int
+explain_described(const struct question *question)
+{
+	const int collective = tt_collective_parse(question->collective);
+	struct tt_select_call call = {.dtype = TUTTI_FLOAT32, .op = TUTTI_SUM, .bytes = question->bytes};
+	struct tt_described job;
+	char *report;
+	size_t length;
+
+	if (collective < 0)
+		return tt_complain(
+		    "explain", "there is no collective \"%s\" (all_reduce, broadcast, ...)", question->collective);
+	if (tt_described_make(question->topology, question->ranks, question->nodes, &job) != TUTTI_OK)
+		return tt_complain("explain", "%s", tt_last_error()->message);
+	call.collective = (enum tt_collective)collective;
+	length = tt_select_explain(&job.facts, &call, question->json, NULL, 0);
+	if (length == 0) {
+		tt_described_drop(&job);
+		return tt_complain("explain", "%s", tt_last_error()->message);
+	}
+	report = malloc(length + 1);
+	if (report != NULL) {
+		tt_select_explain(&job.facts, &call, question->json, report, length + 1);
+		fputs(report, stdout);
+	}
+	free(report);
+	tt_described_drop(&job);
+	return report != NULL ? TT_EXIT_OK : tt_complain("explain", "no memory");
 }
 
 static int
@@ -115,6 +192,8 @@ be_rank(const struct question *question)
 		return complain();
 	if (tutti_comm_rank(comm) == 0)
 		status = print_report(comm, question);
+	if (question->measure && measure(comm, question) != TT_EXIT_OK)
+		status = TT_EXIT_FAILURE;
 	tutti_comm_destroy(comm);
 	return status;
 }
@@ -133,7 +212,9 @@ tt_explain_main(int argc, char **argv)
 	memcpy(given, argv, (size_t)argc * sizeof *given);
 	status = read_question(argc, argv, &question);
 	if (status == 0 && !question.helped) {
-		if (!tt_place_find("explain", &place))
+		if (question.topology != NULL)
+			status = explain_described(&question);
+		else if (!tt_place_find("explain", &place))
 			status = TT_EXIT_FAILURE;
 		else if (!place.launched)
 			status = tt_relaunch("explain", tt_relaunch_ranks(question.ranks), argc, given);

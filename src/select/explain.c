@@ -35,12 +35,9 @@ static void
 reason(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_choice *choice,
     char *text, size_t bytes)
 {
-	const struct tt_algorithm *ruled =
-	    facts->rules[0] != '\0' ? tt_rules_find(facts->rules, call->collective, call->bytes) : NULL;
-
 	if (call->forced != NULL)
 		snprintf(text, bytes, "it was asked for");
-	else if (ruled == choice->algorithm)
+	else if (tt_select_ruled(facts, call) != NULL)
 		snprintf(text, bytes, "TUTTI_ALGORITHM asks for it");
 	else
 		snprintf(text, bytes,
@@ -71,7 +68,35 @@ put_json(struct writer *w, const struct tt_select_facts *facts, const struct tt_
 		    "\"copy_us\": %.3f}",
 		    c->predicted_s * 1e6, c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6, c->copy_s * 1e6);
 	}
-	put(w, "]}\n");
+	put(w, "], \"constants\": {");
+	for (int i = 0; i < TT_CONSTANTS; i++)
+		put(w, "%s\"%s\": {\"value\": %.6g, \"unit\": \"%s\", \"source\": \"%s\"}", i ? ", " : "",
+		    tt_constant_info((enum tt_constant)i)->name, facts->constants.value[i],
+		    tt_constant_info((enum tt_constant)i)->unit,
+		    tt_constant_source_name((enum tt_constant_source)facts->constants.source[i]));
+	put(w, "}}\n");
+}
+
+/* The constants that these prices are made of. */
+static void
+put_constants(struct writer *w, const struct tt_select_facts *facts)
+{
+	const bool network = facts->nnodes > 1 && facts->nhosts > 1;
+	const enum tt_constant wire = facts->nnodes == 1 ? TT_CONSTANT_SHM_MESSAGE
+				      : network          ? TT_CONSTANT_NET_MESSAGE
+							 : TT_CONSTANT_LOOP_MESSAGE;
+	const enum tt_constant used[] = {TT_CONSTANT_MEET, wire, wire + 1, wire + 2,
+	    network ? TT_CONSTANT_CARD_BYTE : TT_CONSTANT_HANDOFF, TT_CONSTANT_COPY_CACHED, TT_CONSTANT_REDUCE_CACHED,
+	    TT_CONSTANT_YIELD, TT_CONSTANT_ONE_MEETING, TT_CONSTANT_CHUNK};
+
+	put(w, "\nprices are made of:\n\n");
+	for (size_t i = 0; i < TT_COUNT_OF(used); i++) {
+		const struct tt_constant_info *info = tt_constant_info(used[i]);
+
+		put(w, "  %-14s %10.5g %-5s %-9s %s\n", info->name, facts->constants.value[used[i]], info->unit,
+		    tt_constant_source_name((enum tt_constant_source)facts->constants.source[used[i]]),
+		    info->meaning);
+	}
 }
 
 static void
@@ -95,6 +120,7 @@ put_text(struct writer *w, const struct tt_select_facts *facts, const struct tt_
 		    c->algorithm->name, c->predicted_s * 1e6, c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6,
 		    c->copy_s * 1e6);
 	}
+	put_constants(w, facts);
 }
 
 size_t

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tune.c - `tutti tune`: measures this machine and writes the profile that the selector reads.
+ *
+ * Two ranks measure what ranks of a host do together; if the job has a rank on another host, rank 0 and that rank
+ * measure the network too. Rank 0 keeps the profile.
+ */
+#include "cli/tune/tune.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "cli/cli.h"
+#include "cli/relaunch.h"
+#include "profile/profile.h"
+
+#define CALIBRATION_MS 3000
+#define RANKS 2
+#define BAR 40
+
+static const char help[] =
+    "Usage: tutti tune [-o FILE]\n"
+    "\n"
+    "Measures this machine, in less than a minute, and writes the profile that Tutti chooses algorithms by. It\n"
+    "starts two ranks for that; under a launcher it uses the first ranks of that job, and if there are several\n"
+    "hosts it measures the network between the first and the second, too. Nothing else should run meanwhile.\n"
+    "\n"
+    "  -o, --output FILE  write the profile there; use it by TUTTI_PROFILE=FILE (default: the user's cache\n"
+    "                     directory, where every program finds it)\n"
+    "  -h, --help         show this text\n";
+
+/* ---- progress --------------------------------------------------------------------------------------------------- */
+
+static struct {
+	int done, all;
+	bool shown;
+} progress;
+
+static void
+show_progress(void)
+{
+	const int filled = progress.all > 0 ? BAR * progress.done / progress.all : 0;
+
+	if (!progress.shown)
+		return;
+	fprintf(stderr, "\rmeasuring [%.*s%*s] %d/%d%s", filled, "########################################",
+	    BAR - filled, "", progress.done, progress.all, progress.done == progress.all ? "\n" : "");
+}
+
+static void
+step(void)
+{
+	progress.done++;
+	show_progress();
+}
+
+/* ---- measuring -------------------------------------------------------------------------------------------------- */
+
+static const struct tt_tune_link by_memory = {TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_BYTE};
+static const struct tt_tune_link by_loopback = {
+    TT_CONSTANT_LOOP_MESSAGE, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_BYTE};
+static const struct tt_tune_link by_network = {TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE};
+
+static int
+complain_of(const char *what)
+{
+	tutti_error error = TUTTI_ERROR_INIT;
+
+	tutti_last_error(&error);
+	return tt_complain("tune", "%s: %s (%s)", what, error.message, tutti_status_string(error.status));
+}
+
+/* A communicator of the ranks that take part (color 0); NULL for the others. */
+static tutti_status
+part(tutti_comm *all, bool in, const char *transports, tutti_comm **some)
+{
+	tutti_config config = TUTTI_CONFIG_INIT;
+
+	config.transports = transports;
+	return tutti_comm_split(all, in ? 0 : -1, 0, &config, some);
+}
+
+/* The first rank of the first other node than rank 0's; -1 = there is none. On every rank the same. */
+static tutti_status
+find_other(tutti_comm *all, int *other)
+{
+	const int size = tutti_comm_size(all);
+	const int32_t mine = tutti_comm_rank(all);
+	int32_t least;
+	tutti_status status;
+
+	if (tutti_comm_node_size(all) == size) {
+		*other = -1;
+		return TUTTI_OK;
+	}
+	least = tutti_comm_node_rank(all) == 0 && mine != 0 ? mine : INT32_MAX;
+	status = tutti_all_reduce(all, &least, &least, 1, TUTTI_INT32, TUTTI_MIN, NULL, NULL);
+	*other = least < size ? least : -1;
+	return status;
+}
+
+static tutti_status
+with_part(
+    tutti_comm *all, int other, const char *transports, tutti_status (*measure)(tutti_comm *, void *), void *what)
+{
+	const int rank = tutti_comm_rank(all);
+	tutti_comm *two = NULL;
+	tutti_status status = part(all, rank == 0 || rank == other, transports, &two);
+
+	if (status == TUTTI_OK && two != NULL)
+		status = measure(two, what);
+	tutti_comm_destroy(two);
+	return status;
+}
+
+struct task {
+	const struct tt_tune_link *link;
+	struct tt_constants *constants;
+};
+
+static tutti_status
+measure_link(tutti_comm *two, void *what)
+{
+	const struct task *task = what;
+
+	return tt_tune_link(two, task->link, task->constants, step);
+}
+
+static tutti_status
+measure_node(tutti_comm *two, void *what)
+{
+	const struct task *task = what;
+
+	return tt_tune_node(two, task->constants, step);
+}
+
+static tutti_status
+measure_all(tutti_comm *all, struct tt_constants *constants)
+{
+	struct task task = {.constants = constants};
+	int other;
+	tutti_status status = find_other(all, &other);
+	const bool neighbours = tutti_comm_node_size(all) > 1;
+
+	progress.all = 1 + TT_TUNE_NODE_STEPS + 2 * TT_TUNE_LINK_STEPS + (other > 0 ? TT_TUNE_LINK_STEPS : 0);
+	show_progress();
+	if (tutti_comm_rank(all) == 0)
+		tt_calibrate(CALIBRATION_MS, constants);
+	step();
+	/* Rank 1 is rank 0's neighbour, or nobody is. */
+	if (status == TUTTI_OK && neighbours)
+		status = with_part(all, 1, "shm", measure_node, &task);
+	task.link = &by_memory;
+	if (status == TUTTI_OK && neighbours)
+		status = with_part(all, 1, "shm", measure_link, &task);
+	task.link = &by_loopback;
+	if (status == TUTTI_OK && neighbours)
+		status = with_part(all, 1, "tcp", measure_link, &task);
+	task.link = &by_network;
+	if (status == TUTTI_OK && other > 0)
+		status = with_part(all, other, NULL, measure_link, &task);
+	return status;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+static void
+print_profile(const struct tt_profile *profile)
+{
+	printf("%-16s %12s %-5s %-9s %s\n", "constant", "value", "unit", "from", "meaning");
+	for (int i = 0; i < TT_CONSTANTS; i++) {
+		const struct tt_constant_info *info = tt_constant_info((enum tt_constant)i);
+
+		printf("%-16s %12.5g %-5s %-9s %s\n", info->name, profile->constants.value[i], info->unit,
+		    tt_constant_source_name((enum tt_constant_source)profile->constants.source[i]), info->meaning);
+	}
+}
+
+static int
+keep_profile(const char *output, const struct tt_profile *profile)
+{
+	char path[TT_PROFILE_PATH];
+
+	if (output == NULL && !tt_profile_path(profile->host, true, path, sizeof(path)))
+		return tt_complain(
+		    "tune", "there is no cache directory to write to: set XDG_CACHE_HOME, or give -o FILE");
+	if (output != NULL)
+		snprintf(path, sizeof(path), "%s", output);
+	if (tt_profile_write(path, profile) != TUTTI_OK)
+		return tt_complain("tune", "%s", tt_last_error()->message);
+	print_profile(profile);
+	printf("\nwritten to %s\n", path);
+	return TT_EXIT_OK;
+}
+
+static int
+be_rank(const char *output)
+{
+	tutti_comm *all = NULL;
+	struct tt_profile profile;
+	int status = TT_EXIT_OK;
+
+	if (tutti_comm_create_from_env(NULL, &all) != TUTTI_OK)
+		return complain_of("the ranks do not come together");
+	tt_profile_init(&profile);
+	progress.shown = tutti_comm_rank(all) == 0 && isatty(STDERR_FILENO);
+	if (tutti_comm_size(all) < RANKS)
+		status = tt_complain("tune", "one rank alone cannot measure messages: start at least two");
+	else if (measure_all(all, &profile.constants) != TUTTI_OK)
+		status = complain_of("measuring failed");
+	else if (tutti_comm_rank(all) == 0)
+		status = keep_profile(output, &profile);
+	tutti_comm_destroy(all);
+	return status;
+}
+
+static int
+read_options(int argc, char **argv, const char **output, bool *helped)
+{
+	static const struct option options[] = {
+	    {"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":o:h", options, NULL)) != -1) {
+		if (option == 'o') {
+			*output = optarg;
+		} else if (option == 'h') {
+			fputs(help, stdout);
+			*helped = true;
+			return 0;
+		} else {
+			return tt_usage_getopt("tune", argv, option);
+		}
+	}
+	return optind < argc ? tt_usage("tune", "'%s' is not expected", argv[optind]) : 0;
+}
+
+int
+tt_tune_main(int argc, char **argv)
+{
+	const char *output = NULL;
+	struct tt_place place;
+	bool helped = false;
+	int status = read_options(argc, argv, &output, &helped);
+
+	if (status != 0 || helped)
+		return status;
+	if (!tt_place_find("tune", &place))
+		return TT_EXIT_FAILURE;
+	/* The ranks measure; what is kept must not depend on an earlier profile. */
+	setenv("TUTTI_PROFILE", "assumed", 1);
+	return place.launched ? be_rank(output) : tt_relaunch("tune", RANKS, argc, argv);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tune.h - what the files of `tutti tune` share.
+ */
+#ifndef TT_CLI_TUNE_H
+#define TT_CLI_TUNE_H
+
+#include <tutti/tutti.h>
+
+#include "select/constants.h"
+
+/* Which constants a kind of message has. */
+struct tt_tune_link {
+	enum tt_constant message, post, byte;
+};
+
+/* Measures messages between the two ranks of comm; both call it. Constants are set on rank 0 alone. Each step of it
+ * calls `step`. */
+tutti_status tt_tune_link(
+    tutti_comm *comm, const struct tt_tune_link *link, struct tt_constants *constants, void (*step)(void));
+/* The same for what two ranks do together in shared memory. */
+tutti_status tt_tune_node(tutti_comm *comm, struct tt_constants *constants, void (*step)(void));
+
+#define TT_TUNE_LINK_STEPS 3
+#define TT_TUNE_NODE_STEPS 2
+
+#endif /* TT_CLI_TUNE_H */

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tune_measure.c - constants out of collectives of two ranks, each so chosen that one term of its price rules.
+ *
+ * A measurement is a series of batches; the least of their means counts: what disturbs a batch only adds to it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/tune/tune.h"
+
+#define BATCHES 15
+#define BATCH_NS INT64_C(30000000) /* about */
+#define MOST_ROUNDS 2000
+#define SMALL ((size_t)8)
+#define MEDIUM ((size_t)1 << 20)
+#define LARGE ((size_t)4 << 20)
+#define CACHED_LOW ((size_t)64 << 10)
+#define CACHED_HIGH ((size_t)256 << 10)
+#define IN_FLIGHT 16
+#define NS 1e9
+#define PS 1e12
+
+#define TRY(call) \
+	do { \
+		const tutti_status status_ = (call); \
+		if (status_ != TUTTI_OK) \
+			return status_; \
+	} while (0)
+
+struct subject {
+	tutti_comm *comm;
+	unsigned char *send, *recv; /* LARGE bytes each */
+	size_t bytes;
+	tutti_status (*run)(const struct subject *subject);
+};
+
+static tutti_status
+run_oneshot(const struct subject *s)
+{
+	const tutti_options options = {.size = sizeof(options), .algorithm = "oneshot"};
+
+	return tutti_all_reduce(s->comm, s->send, s->recv, s->bytes / 4, TUTTI_FLOAT32, TUTTI_SUM, &options, NULL);
+}
+
+static tutti_status
+run_node(const struct subject *s)
+{
+	const tutti_options options = {.size = sizeof(options), .algorithm = "node"};
+
+	return tutti_all_reduce(s->comm, s->send, s->recv, s->bytes / 4, TUTTI_FLOAT32, TUTTI_SUM, &options, NULL);
+}
+
+static tutti_status
+run_ring(const struct subject *s)
+{
+	const tutti_options options = {.size = sizeof(options), .algorithm = "ring"};
+
+	return tutti_all_gather(s->comm, s->send, s->recv, s->bytes / 2, TUTTI_UINT8, &options, NULL);
+}
+
+/* Rank 0 has IN_FLIGHT messages under way, rank 1 answers the last. */
+static tutti_status
+run_flight(const struct subject *s)
+{
+	tutti_request *requests[IN_FLIGHT] = {NULL};
+	const int rank = tutti_comm_rank(s->comm);
+
+	for (int i = 0; i < IN_FLIGHT; i++)
+		TRY(rank == 0 ? tutti_send(s->comm, s->send, s->bytes, TUTTI_UINT8, 1, i, NULL, &requests[i])
+			      : tutti_recv(s->comm, s->recv, s->bytes, TUTTI_UINT8, 0, i, NULL, NULL, &requests[i]));
+	TRY(tutti_wait_all(IN_FLIGHT, requests));
+	return rank == 0 ? tutti_recv(s->comm, s->recv, s->bytes, TUTTI_UINT8, 1, IN_FLIGHT, NULL, NULL, NULL)
+			 : tutti_send(s->comm, s->send, s->bytes, TUTTI_UINT8, 0, IN_FLIGHT, NULL, NULL);
+}
+
+/* One message there and one back. */
+static tutti_status
+run_echo(const struct subject *s)
+{
+	const int rank = tutti_comm_rank(s->comm);
+
+	if (rank == 1)
+		TRY(tutti_recv(s->comm, s->recv, s->bytes, TUTTI_UINT8, 0, 0, NULL, NULL, NULL));
+	TRY(tutti_send(s->comm, s->send, s->bytes, TUTTI_UINT8, 1 - rank, 0, NULL, NULL));
+	return rank == 0 ? tutti_recv(s->comm, s->recv, s->bytes, TUTTI_UINT8, 1, 0, NULL, NULL, NULL) : TUTTI_OK;
+}
+
+static tutti_status
+batch(const struct subject *s, int rounds, double *seconds)
+{
+	int64_t start;
+
+	TRY(tutti_barrier(s->comm, NULL, NULL));
+	start = tt_now_ns();
+	for (int i = 0; i < rounds; i++)
+		TRY(s->run(s));
+	*seconds = (double)(tt_now_ns() - start) / NS / rounds;
+	return TUTTI_OK;
+}
+
+/* Seconds of one run; both ranks get rank 0's. */
+static tutti_status
+measure(struct subject *s, tutti_status (*run)(const struct subject *), size_t bytes, double *seconds)
+{
+	double one, best = 0;
+	int32_t rounds;
+
+	s->run = run;
+	s->bytes = bytes;
+	TRY(batch(s, 3, &one));
+	TRY(batch(s, 3, &one));
+	rounds = one > 0 ? (int32_t)((double)BATCH_NS / NS / one) : MOST_ROUNDS;
+	rounds = rounds < 2 ? 2 : rounds > MOST_ROUNDS ? MOST_ROUNDS : rounds;
+	TRY(tutti_broadcast(s->comm, &rounds, &rounds, 1, TUTTI_INT32, 0, NULL, NULL));
+	for (int i = 0; i < BATCHES; i++) {
+		TRY(batch(s, rounds, &one));
+		best = i == 0 || one < best ? one : best;
+	}
+	TRY(tutti_broadcast(s->comm, &best, &best, 1, TUTTI_FLOAT64, 0, NULL, NULL));
+	*seconds = best;
+	return TUTTI_OK;
+}
+
+static bool
+take(struct subject *s, tutti_comm *comm)
+{
+	*s = (struct subject){.comm = comm, .send = malloc(LARGE), .recv = malloc(LARGE)};
+	if (s->send == NULL || s->recv == NULL)
+		return false;
+	memset(s->send, 0, LARGE);
+	memset(s->recv, 0, LARGE);
+	return true;
+}
+
+static void
+drop(struct subject *s)
+{
+	free(s->send);
+	free(s->recv);
+}
+
+static void
+set(tutti_comm *comm, struct tt_constants *constants, enum tt_constant constant, double value)
+{
+	if (tutti_comm_rank(comm) == 0)
+		tt_constants_set(constants, constant, value, TT_CONSTANT_TUNED);
+}
+
+static tutti_status
+link(struct subject *s, const struct tt_tune_link *l, struct tt_constants *constants, void (*step)(void))
+{
+	double small, echo, flight, medium, large;
+
+	TRY(measure(s, run_oneshot, SMALL, &small));
+	set(s->comm, constants, l->message, small * NS);
+	step();
+	TRY(measure(s, run_echo, SMALL, &echo));
+	TRY(measure(s, run_flight, SMALL, &flight));
+	set(s->comm, constants, l->post, (flight - echo) * NS / (IN_FLIGHT - 1));
+	step();
+	/* Half of the bytes go each way at once. */
+	TRY(measure(s, run_ring, MEDIUM, &medium));
+	TRY(measure(s, run_ring, LARGE, &large));
+	set(s->comm, constants, l->byte, (large - medium) * PS / (double)((LARGE - MEDIUM) / 2));
+	step();
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_tune_link(tutti_comm *comm, const struct tt_tune_link *l, struct tt_constants *constants, void (*step)(void))
+{
+	struct subject s;
+	tutti_status status = TUTTI_ERR_NOMEM;
+
+	if (take(&s, comm))
+		status = link(&s, l, constants, step);
+	drop(&s);
+	return status;
+}
+
+/* What the stage needs per byte: two copies and one addition of each. */
+static tutti_status
+node(struct subject *s, struct tt_constants *constants, void (*step)(void))
+{
+	double small, low, high, slope;
+
+	TRY(measure(s, run_node, SMALL, &small));
+	set(s->comm, constants, TT_CONSTANT_MEET, small * NS);
+	step();
+	TRY(measure(s, run_node, CACHED_LOW, &low));
+	TRY(measure(s, run_node, CACHED_HIGH, &high));
+	slope = (high - low) * PS / (double)(CACHED_HIGH - CACHED_LOW);
+	set(s->comm, constants, TT_CONSTANT_COPY_CACHED, (slope - constants->value[TT_CONSTANT_REDUCE_CACHED]) / 2);
+	step();
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_tune_node(tutti_comm *comm, struct tt_constants *constants, void (*step)(void))
+{
+	struct subject s;
+	tutti_status status = TUTTI_ERR_NOMEM;
+
+	if (take(&s, comm))
+		status = node(&s, constants, step);
+	drop(&s);
+	return status;
+}
