@@ -152,8 +152,7 @@ take_piece(tutti_link *link, struct tt_fab_lane *lane, const struct tt_fab_slot 
 		transfer->fold(transfer->fold_context, pending->given, bytes, n);
 		pending->given += n;
 	} else {
-		tt_fab_scatter(
-		    transfer, (struct tt_fab_cursor){pending->part, pending->part_offset}, bytes, n);
+		tt_fab_scatter(transfer, (struct tt_fab_cursor){pending->part, pending->part_offset}, bytes, n);
 		tt_fab_pending_advance(transfer, n);
 	}
 	if (pending->given < transfer->bytes)

@@ -19,7 +19,11 @@
 #define ADDRESSES 16
 #define MAGIC "tuttiof1"
 
-enum { RDMA = 1u << 0, BY_NAME = 1u << 1 };
+enum {
+	RDMA = 1u << 0, /* a card moves the bytes */
+	BY_NAME = 1u << 1, /* only if asked for */
+	NO_DATA = 1u << 2, /* a write that is to tell of its delivery never does, if it carries data */
+};
 
 /* The best first. */
 static const struct known {
@@ -37,7 +41,7 @@ static const struct known {
     {"tcp;ofi_rxm", 0},
     {"shm", BY_NAME},
     {"udp;ofi_rxd", BY_NAME},
-    {"sockets", BY_NAME},
+    {"sockets", BY_NAME | NO_DATA},
 };
 
 /* What is asked for. */
@@ -116,11 +120,13 @@ is_called(const char *provider, const char *name)
 
 /* The place in the order of preference; -1 = not wanted. */
 static int
-grade(const struct wish *wish, const char *provider)
+grade(const struct wish *wish, const char *provider, uint32_t rung)
 {
 	for (size_t i = 0; i < TT_COUNT_OF(known); i++) {
 		if (strcmp(provider, known[i].name) != 0)
 			continue;
+		if (rung == TT_FAB_WRITES_TELL && (known[i].flags & NO_DATA) != 0)
+			return -1;
 		if (wish->name[0] != '\0')
 			return is_called(provider, wish->name) ? (int)i : -1;
 		if (wish->rdma)
@@ -238,7 +244,7 @@ add_all(struct tt_fab_menu *menu, const struct wish *wish, const struct fi_info 
 
 			if (menu->offer.nways == TT_FAB_WAYS)
 				return TUTTI_OK;
-			if (grade(wish, provider) != at || is_listed(menu, provider) || strlen(provider) > 31)
+			if (grade(wish, provider, rung) != at || is_listed(menu, provider) || strlen(provider) > 31)
 				continue;
 			best = best_of(wish, list, provider);
 			if (best != NULL)
@@ -286,9 +292,8 @@ tt_fab_menu_open(const tutti_environment *env, struct tt_fab_menu *menu)
 		    "libfabric %u.%u has no provider \"%s\" that reaches other processes over the interfaces allowed "
 		    "(`fi_info -l` lists what it has)",
 		    FI_MAJOR(menu->offer.libfabric), FI_MINOR(menu->offer.libfabric), env->provider);
-	return tt_fail(TUTTI_ERR_UNSUPPORTED, -1, "libfabric %u.%u finds no %s here",
-	    FI_MAJOR(menu->offer.libfabric), FI_MINOR(menu->offer.libfabric),
-	    wish.rdma ? "RDMA card" : "provider that can be used");
+	return tt_fail(TUTTI_ERR_UNSUPPORTED, -1, "libfabric %u.%u finds no %s here", FI_MAJOR(menu->offer.libfabric),
+	    FI_MINOR(menu->offer.libfabric), wish.rdma ? "RDMA card" : "provider that can be used");
 }
 
 void

@@ -70,15 +70,15 @@ open_device(tutti_endpoint *endpoint, const tutti_environment *env)
 
 	TT_TRY(tt_fab_menu_open(env, &menu));
 	way = menu.offer.ways[0];
-	if (env->offers != NULL && tt_fab_offers_agree(env->offers, env->nranks, &way, why, sizeof(why)) != TUTTI_OK) {
+	if (env->offers != NULL &&
+	    tt_fab_offers_agree(env->offers, env->nranks, &way, why, sizeof(why)) != TUTTI_OK) {
 		tt_fab_menu_close(&menu);
 		return tt_fail(TUTTI_ERR_UNSUPPORTED, -1, "%s", why);
 	}
 	index = tt_fab_menu_find(&menu, &way);
 	if (index < 0) {
 		tt_fab_menu_close(&menu);
-		return tt_fail(
-		    TUTTI_ERR_UNSUPPORTED, -1, "libfabric provider %s is not here any more", way.provider);
+		return tt_fail(TUTTI_ERR_UNSUPPORTED, -1, "libfabric provider %s is not here any more", way.provider);
 	}
 	status = tt_fab_device_open(&endpoint->device, menu.info[index], &way, env->nranks);
 	menu.info[index] = NULL;
@@ -400,16 +400,19 @@ handle_error(tutti_endpoint *endpoint)
 		    fi_strerror(error.err), what);
 }
 
-/* Returns how many there were. */
+/* Returns how many there were. wait: for a millisecond at most. */
 static int
-read_queue(tutti_endpoint *endpoint)
+read_queue(tutti_endpoint *endpoint, bool wait)
 {
 	struct fi_cq_data_entry entries[COMPLETIONS];
 	ssize_t n;
 
 	if (endpoint->stopped)
 		return 0;
-	n = fi_cq_read(endpoint->device.cq, entries, COMPLETIONS);
+	if (wait)
+		n = fi_cq_sread(endpoint->device.cq, entries, COMPLETIONS, NULL, 1);
+	else
+		n = fi_cq_read(endpoint->device.cq, entries, COMPLETIONS);
 	for (ssize_t i = 0; i < n && !endpoint->stopped; i++)
 		handle_completion(endpoint, &entries[i]);
 	if (n >= 0)
@@ -425,7 +428,7 @@ void
 tt_fab_endpoint_drain(tutti_endpoint *endpoint)
 {
 	for (int i = 0; i < DRAINS; i++)
-		if (read_queue(endpoint) == 0)
+		if (read_queue(endpoint, false) == 0)
 			return;
 }
 
@@ -520,7 +523,7 @@ tt_fab_endpoint_progress(tutti_endpoint *endpoint)
 {
 	int news;
 
-	(void)read_queue(endpoint);
+	(void)read_queue(endpoint, false);
 	/* From the last to the first: a link that dies gives its place to one that had its turn. */
 	for (int i = endpoint->nlive - 1; i >= 0; i--)
 		if (i < endpoint->nlive && endpoint->live[i]->dirty)
@@ -593,6 +596,11 @@ tt_fab_endpoint_arm(tutti_endpoint *endpoint)
 	}
 	set_timer(endpoint, next_timer(endpoint, blocked));
 	if (epoll_wait(endpoint->epoll, &event, 1, 0) == 0)
+		return TUTTI_OK;
+	/* Some providers leave their descriptor readable when nothing is left to read, whatever fi_trywait() said;
+	 * waiting inside of them clears it. */
+	if (event.data.ptr == &endpoint->queue && read_queue(endpoint, true) == 0 && endpoint->news == 0 &&
+	    epoll_wait(endpoint->epoll, &event, 1, 0) == 0)
 		return TUTTI_OK;
 	tt_fab_endpoint_disarm(endpoint);
 	return TUTTI_IN_PROGRESS;

@@ -49,8 +49,7 @@ unlist_stranger(struct tt_fab_guard *guard)
 static tutti_status
 make(tutti_endpoint *endpoint, int fd, bool initiator, const unsigned char *epoch, struct tt_fab_guard **guard)
 {
-	struct tt_hello hello = {
-	    .purpose = TT_PURPOSE_FABRIC, .rank = endpoint->rank, .number = endpoint->lanes};
+	struct tt_hello hello = {.purpose = TT_PURPOSE_FABRIC, .rank = endpoint->rank, .number = endpoint->lanes};
 	struct tt_fab_guard *made;
 	const int room = SEND_BYTES;
 	tutti_status status;

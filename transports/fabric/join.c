@@ -39,7 +39,8 @@ tt_fab_link_know(tutti_link *link, const void *address, size_t bytes)
 	tt_fab_way_print(&theirs.way, way, sizeof(way));
 	if (strcmp(way, device->provider) != 0)
 		return tt_fail(TUTTI_ERR_UNSUPPORTED, link->peer,
-		    "rank %d uses libfabric provider %s (libfabric %u.%u), but this rank uses %s (libfabric %u.%u): set "
+		    "rank %d uses libfabric provider %s (libfabric %u.%u), but this rank uses %s (libfabric %u.%u): "
+		    "set "
 		    "TUTTI_FABRIC_PROVIDER to one that both have",
 		    link->peer, way, FI_MAJOR(theirs.libfabric), FI_MINOR(theirs.libfabric), device->provider,
 		    FI_MAJOR(fi_version()), FI_MINOR(fi_version()));
@@ -217,8 +218,8 @@ tt_fab_link_greet(tutti_link *link)
 	if (link->owed > 0 && link->posted_in < endpoint->credit)
 		return;
 	if (tt_fab_device_name(&endpoint->device, hello.name, &bytes) != TUTTI_OK || bytes > sizeof(hello.name)) {
-		tt_fab_link_die(link, TUTTI_ERR_SYSTEM, "this rank cannot tell rank %d its address: %.160s", link->peer,
-		    tt_last_error()->message);
+		tt_fab_link_die(link, TUTTI_ERR_SYSTEM, "this rank cannot tell rank %d its address: %.160s",
+		    link->peer, tt_last_error()->message);
 		return;
 	}
 	hello.name_bytes = (uint32_t)bytes;
@@ -379,8 +380,7 @@ tt_fab_link_frame(tutti_link *link, uint32_t kind, const unsigned char *bytes, s
 		tt_fab_endpoint_drain(link->endpoint);
 		link->left = true;
 		link->quiet = writes == 0;
-		tt_fab_link_die(
-		    link, TUTTI_ERR_PEER, "rank %d has left: it closed its endpoint", link->peer);
+		tt_fab_link_die(link, TUTTI_ERR_PEER, "rank %d has left: it closed its endpoint", link->peer);
 		return false;
 	default:
 		return broke(link, "it sent a frame of a kind that there is not");
@@ -397,7 +397,8 @@ tt_fab_link_leave(tutti_link *link, int64_t deadline_ns)
 
 	if (guard == NULL || !link->greeted || guard->watch.fd < 0)
 		return;
-	good = tt_fab_guard_force(guard, guard->out + guard->out_sent, guard->out_bytes - guard->out_sent, deadline_ns);
+	good =
+	    tt_fab_guard_force(guard, guard->out + guard->out_sent, guard->out_bytes - guard->out_sent, deadline_ns);
 	for (uint32_t seq = link->acked; good && link->ready && seq != link->next_out; seq++) {
 		const struct tt_fab_slot *slot = &link->ring.slab.slots[seq & link->ring.mask];
 

@@ -267,7 +267,8 @@ tt_fab_link_pump(tutti_link *link)
 static void
 self_differs(tutti_link *link)
 {
-	tt_fab_link_die(link, TUTTI_ERR_MISMATCH, "a message of rank %d to itself is not what it expects", link->peer);
+	tt_fab_link_die(
+	    link, TUTTI_ERR_MISMATCH, "a message of rank %d to itself is not what it expects", link->peer);
 }
 
 tutti_status

@@ -22,7 +22,8 @@
 
 #define TT_FAB_GRANTS 32 /* windows of a lane that may be out */
 #define TT_FAB_WRITES_EACH 32 /* writes of a link that the provider has */
-#define TT_FAB_RESERVE 6 /* messages kept back for telling credit, so that two full sides do not wait for each other */
+#define TT_FAB_RESERVE \
+	6 /* messages kept back for telling credit, so that two full sides do not wait for each other */
 
 /* The sender's side of a window. */
 struct tt_fab_grant {
@@ -146,8 +147,8 @@ void tt_fab_landings_drop(tutti_link *link, tutti_transfer *transfer);
 
 /* write.c: windows of the peer */
 /* A grant has come: false if it breaks the protocol. */
-bool tt_fab_lane_granted(tutti_link *link, struct tt_fab_lane *lane, const struct tt_fab_head *head,
-    const unsigned char *windows);
+bool tt_fab_lane_granted(
+    tutti_link *link, struct tt_fab_lane *lane, const struct tt_fab_head *head, const unsigned char *windows);
 /* A large send was just put into the lane's queue: it takes the grants that came before it. */
 void tt_fab_lane_use_grants(tutti_link *link, struct tt_fab_lane *lane, tutti_transfer *transfer);
 /* Writes what can be written. */

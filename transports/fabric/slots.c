@@ -95,8 +95,8 @@ post_receive(tutti_endpoint *endpoint)
 
 	if (slot == NULL)
 		return false;
-	code = fi_recv(endpoint->device.ep, slot->bytes, endpoint->slot_bytes, slot->desc, FI_ADDR_UNSPEC,
-	    &slot->op.context);
+	code = fi_recv(
+	    endpoint->device.ep, slot->bytes, endpoint->slot_bytes, slot->desc, FI_ADDR_UNSPEC, &slot->op.context);
 	if (code != 0)
 		return false;
 	endpoint->spare = slot->next;

@@ -275,8 +275,8 @@ send_piece(tutti_link *link, struct tt_fab_lane *lane, struct tt_fab_grant *gran
 {
 	tutti_transfer *transfer = grant->transfer;
 	struct tt_fab_slot *slot = tt_fab_message(link, tt_fab_lane_index(link, lane), TT_FAB_DATA);
-	const size_t n = tt_min_size(link->endpoint->slot_bytes - sizeof(struct tt_fab_head),
-	    (size_t)(grant->window.bytes - grant->done));
+	const size_t n = tt_min_size(
+	    link->endpoint->slot_bytes - sizeof(struct tt_fab_head), (size_t)(grant->window.bytes - grant->done));
 
 	if (slot == NULL)
 		return false;
@@ -325,9 +325,9 @@ advance(tutti_link *link, struct tt_fab_lane *lane)
 
 	for (; grant != NULL; grant = next) {
 		next = grant->next;
-		if (is_next(grant) && (link->endpoint->device.way.rung == TT_FAB_MESSAGES
-					      ? send_piece(link, lane, grant)
-					      : write_one(link, lane, grant))) {
+		if (is_next(grant) &&
+		    (link->endpoint->device.way.rung == TT_FAB_MESSAGES ? send_piece(link, lane, grant)
+									: write_one(link, lane, grant))) {
 			if (grant->done == grant->window.bytes && grant->busy == 0)
 				(void)complete(link, lane, grant);
 			return link->status == TUTTI_OK;
