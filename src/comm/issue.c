@@ -92,6 +92,18 @@ whole_bytes(const tutti_comm *comm, const struct tt_intent *intent)
 	return (uint64_t)intent->count * tt_dtype_size(intent->dtype) * (uint64_t)(in > out ? in : out);
 }
 
+/* The same of uneven calls: 0 where ranks do not know each other's counts. */
+static uint64_t
+uneven_bytes(const tutti_comm *comm, const struct tt_intent *intent)
+{
+	const size_t *counts = intent->in_counts != NULL ? intent->in_counts : intent->out_counts;
+	uint64_t elements = 0;
+
+	for (int r = 0; r < comm->size && intent->counts_hash != 0; r++)
+		elements += counts[r];
+	return elements * tt_dtype_size(intent->dtype);
+}
+
 static void
 fill_arithmetic(
     const tutti_comm *comm, const struct tt_intent *intent, const struct tt_operator *op, struct tt_run *run)
@@ -135,6 +147,7 @@ recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_
 	request->call.algorithm = entry->algorithm;
 	request->plan_is_memo = true;
 	run->plan = entry->plan;
+	run->empty_too = false;
 	run->window = entry->window;
 	run->operands.slices = entry->slices;
 	fill_arithmetic(comm, intent, request->op, run);
@@ -188,6 +201,7 @@ plan_run(tutti_comm *comm, const struct tt_intent *intent, const struct tt_selec
 	TT_TRY(tt_plan_cache_get(comm->plans, choice.algorithm->make, &shape, &run->plan));
 	run->window = choice.window;
 	run->operands.slices = choice.slices;
+	run->empty_too = call->any_size;
 	if (!intent->uneven || intent->counts_hash != 0) { /* rows that all ranks know */
 		least = tt_executor_slices(comm->executor, run->plan, &run->operands, run->window);
 		run->operands.slices = least > choice.slices ? least : choice.slices;
@@ -204,15 +218,18 @@ select_call(const tutti_comm *comm, const struct tt_intent *intent)
 	    .dtype = intent->dtype,
 	    .op = intent->op,
 	    .uneven = intent->uneven,
-	    .bytes = intent->uneven ? 0 : whole_bytes(comm, intent)};
+	    .any_size = intent->uneven && intent->counts_hash == 0,
+	    .internal = (intent->flags & TT_CALL_SPLIT) != 0,
+	    .bytes = intent->uneven ? uneven_bytes(comm, intent) : whole_bytes(comm, intent)};
 }
 
 tutti_status
 tt_comm_plan(tutti_comm *comm, const struct tt_intent *intent, struct tt_run *run)
 {
-	const struct tt_select_call call = select_call(comm, intent);
+	struct tt_select_call call = select_call(comm, intent);
 	uint16_t algorithm;
 
+	call.internal = true;
 	fill_rows(comm, intent, &run->operands);
 	TT_TRY(plan_run(comm, intent, &call, run, &algorithm));
 	fill_arithmetic(comm, intent, NULL, run);

@@ -282,7 +282,7 @@ prepare(struct tt_executor *x, struct lane *lane, const struct tt_step *step, in
 	size_t bytes;
 
 	pieces = resolve(x, lane, first, room, &bytes);
-	if (bytes == 0 && first->buffer != TT_TOKEN)
+	if (bytes == 0 && first->buffer != TT_TOKEN && !x->run.empty_too)
 		return false;
 	slot->peer = step->peer;
 	slot->transfer = (tutti_transfer){.parts = pieces.piece,
@@ -302,6 +302,7 @@ prepare(struct tt_executor *x, struct lane *lane, const struct tt_step *step, in
 		slot->transfer.fold = tt_combine_fold;
 		slot->transfer.fold_context = &slot->fold;
 		slot->transfer.grain = (uint32_t)x->run.operands.element;
+		slot->transfer.any_order = 1; /* an element's place follows from the offset, whenever it comes */
 	}
 	return true;
 }

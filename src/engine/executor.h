@@ -27,6 +27,9 @@ struct tt_run {
 	enum tt_finish finish; /* of reductions that are TT_FINAL */
 	uint32_t divisor;
 	unsigned char mark[TUTTI_MARK_BYTES];
+	bool
+	    empty_too; /* messages of 0 bytes are sent: ranks do not know each other's counts, and a message that one of
+	                   them expects must come, if only to show that it is empty */
 };
 
 /* Why a run failed. */

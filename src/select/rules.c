@@ -120,6 +120,14 @@ tt_select_rules_check(const char *rules)
 	return TUTTI_OK;
 }
 
+static bool
+covers(const struct rule *rule, uint64_t bytes)
+{
+	if (bytes == TT_RULES_ANY_SIZE)
+		return rule->low == 0 && rule->high == UINT64_MAX;
+	return bytes >= rule->low && bytes < rule->high;
+}
+
 const struct tt_algorithm *
 tt_rules_find(const char *rules, enum tt_collective wanted, uint64_t bytes)
 {
@@ -131,7 +139,7 @@ tt_rules_find(const char *rules, enum tt_collective wanted, uint64_t bytes)
 		if (parse_rule(&at, collective, &rule) != TUTTI_OK)
 			return NULL;
 		collective = rule.collective;
-		if (collective == (int)wanted && bytes >= rule.low && bytes < rule.high)
+		if (collective == (int)wanted && covers(&rule, bytes))
 			return rule.algorithm;
 	}
 	return NULL;

@@ -7,6 +7,9 @@
 
 #include "algorithms/algorithms.h"
 
+#define TT_RULES_ANY_SIZE \
+	UINT64_MAX /* for calls of which ranks do not know the size: only rules for every size count */
+
 /* The algorithm that the rules name for this collective at this size; NULL if they name none. */
 const struct tt_algorithm *tt_rules_find(const char *rules, enum tt_collective collective, uint64_t bytes);
 

@@ -177,17 +177,46 @@ forced(const struct tt_select_facts *facts, const struct tt_select_call *call, s
 	return TUTTI_OK;
 }
 
+const struct tt_algorithm *
+tt_select_ruled(const struct tt_select_facts *facts, const struct tt_select_call *call)
+{
+	if (facts->rules[0] == '\0' || call->internal || facts->nranks == 1)
+		return NULL;
+	return tt_rules_find(facts->rules, call->collective, call->any_size ? TT_RULES_ANY_SIZE : call->bytes);
+}
+
+/* A rule that cannot be followed is an error: whoever wrote it would take the figures for those of its algorithm. */
+static tutti_status
+follow_rule(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_algorithm *ruled,
+    struct tt_choice *choice)
+{
+	struct tt_candidate candidate = {.algorithm = ruled, .why_not = why_not(facts, call, ruled)};
+
+	if (candidate.why_not != NULL)
+		return tt_fail(TUTTI_ERR_UNSUPPORTED, -1,
+		    "TUTTI_ALGORITHM asks for %s by %s, which is not possible here: %s; give the rule a range of "
+		    "bytes, or "
+		    "leave it out",
+		    tt_collective_name(call->collective), ruled->name, candidate.why_not);
+	price(facts, call, &candidate);
+	choice->algorithm = ruled;
+	choice->predicted_s = candidate.predicted_s;
+	cut(facts, call, choice);
+	return TUTTI_OK;
+}
+
 tutti_status
 tt_select(const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_choice *choice)
 {
-	const struct tt_algorithm *ruled = NULL;
+	const struct tt_algorithm *ruled;
 	double best = 0;
 
 	*choice = (struct tt_choice){.algorithm = NULL, .slices = 1, .window = 1};
 	if (call->forced != NULL)
 		return forced(facts, call, choice);
-	if (facts->rules[0] != '\0')
-		ruled = tt_rules_find(facts->rules, call->collective, call->bytes);
+	ruled = tt_select_ruled(facts, call);
+	if (ruled != NULL)
+		return follow_rule(facts, call, ruled, choice);
 	for (size_t i = 0; tt_algorithms[i] != NULL; i++) {
 		struct tt_candidate candidate = {.algorithm = tt_algorithms[i]};
 
@@ -195,12 +224,10 @@ tt_select(const struct tt_select_facts *facts, const struct tt_select_call *call
 		    why_not(facts, call, tt_algorithms[i]) != NULL)
 			continue;
 		price(facts, call, &candidate);
-		if (choice->algorithm != NULL && candidate.predicted_s >= best && tt_algorithms[i] != ruled)
+		if (choice->algorithm != NULL && candidate.predicted_s >= best)
 			continue;
 		choice->algorithm = tt_algorithms[i];
 		choice->predicted_s = best = candidate.predicted_s;
-		if (tt_algorithms[i] == ruled)
-			break;
 	}
 	if (choice->algorithm == NULL)
 		return tt_fail(TUTTI_ERR_UNSUPPORTED, -1, "no algorithm serves %s with %s here",

@@ -46,6 +46,8 @@ struct tt_select_call {
 	bool ordered; /* not commutative: contributions in rank order */
 	bool weighted; /* each rank's contribution has a scalar: all of them in one reduction */
 	bool uneven;
+	bool any_size; /* ranks do not know each other's counts: bytes is 0, and only rules for every size count */
+	bool internal; /* the library's own: no rule counts */
 	uint64_t bytes; /* as in nccl-tests: the larger of a rank's whole send and receive buffer */
 	const char *forced; /* options->algorithm, NULL = free */
 };
@@ -72,9 +74,11 @@ void tt_select_facts_use(
 /* One number for all that is decided from these facts: ranks whose numbers differ would choose differently. */
 uint64_t tt_select_digest(const struct tt_select_facts *facts);
 /* ERR_ARGUMENT: unknown name (the record lists the names there are); ERR_UNSUPPORTED: a known one that cannot do
- * this (with the reason). */
+ * this (with the reason), asked for by the call or by a rule. */
 tutti_status tt_select(
     const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_choice *choice);
+/* What a rule names for this call; NULL: nothing. On one rank, where there is nothing to choose, nothing. */
+const struct tt_algorithm *tt_select_ruled(const struct tt_select_facts *facts, const struct tt_select_call *call);
 /* All algorithms of the collective; returns how many. */
 int tt_select_candidates(const struct tt_select_facts *facts, const struct tt_select_call *call,
     struct tt_candidate *candidates, int capacity);

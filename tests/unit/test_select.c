@@ -99,7 +99,7 @@ Test(select, rules_name_algorithms_by_size)
 	cr_expect(tt_rules_find(rules, TT_BARRIER, 1) == NULL);
 }
 
-Test(select, a_rule_is_obeyed_where_it_is_possible)
+Test(select, a_rule_is_obeyed_or_an_error_that_says_why_not)
 {
 	struct tt_select_facts f = facts(4, 1);
 	struct tt_select_call k = call(TT_ALL_REDUCE, 1 << 20);
@@ -109,8 +109,39 @@ Test(select, a_rule_is_obeyed_where_it_is_possible)
 	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
 	cr_expect(eq(str, (char *)choice.algorithm->name, "tree"));
 	f.reproducible = 1;
+	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_ERR_UNSUPPORTED));
+	cr_expect(strstr(tt_last_error()->message, "TUTTI_ALGORITHM") != NULL);
+	cr_expect(strstr(tt_last_error()->message, "reproducible") != NULL);
+	k.collective = TT_BROADCAST;
+	cr_expect(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
+}
+
+Test(select, rules_bind_neither_the_library_nor_a_rank_that_is_alone)
+{
+	struct tt_select_facts f = facts(4, 4), alone = facts(1, 1);
+	struct tt_select_call k = call(TT_ALL_GATHER, 64);
+	struct tt_choice choice;
+
+	strcpy(f.rules, "all_gather=node");
+	strcpy(alone.rules, f.rules);
+	cr_expect(eq(int, tt_select(&f, &k, &choice), TUTTI_ERR_UNSUPPORTED));
+	cr_expect(eq(int, tt_select(&alone, &k, &choice), TUTTI_OK));
+	k.internal = true;
+	cr_expect(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
+}
+
+Test(select, rules_for_some_sizes_leave_calls_of_unknown_size_alone)
+{
+	struct tt_select_facts f = facts(4, 1);
+	struct tt_select_call k = call(TT_ALL_TO_ALL, 0);
+	struct tt_choice choice;
+
+	k.uneven = k.any_size = true;
+	strcpy(f.rules, "all_to_all:0-8K=bruck,8K-=pairwise");
 	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
-	cr_expect(ne(str, (char *)choice.algorithm->name, "tree"));
+	strcpy(f.rules, "all_to_all=pairwise");
+	cr_assert(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
+	cr_expect(eq(str, (char *)choice.algorithm->name, "pairwise"));
 }
 
 Test(select, bad_rules_say_what_is_wrong)
