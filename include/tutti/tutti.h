@@ -287,6 +287,21 @@ TUTTI_API tutti_status tutti_op_create_custom(tutti_comm *comm,
 /* The handle is gone at once; pending operations that use the operator still end as they should. */
 TUTTI_API tutti_status tutti_op_destroy(tutti_comm *comm, tutti_op op);
 
+/* ---- memory ----------------------------------------------------------------------------------------------
+ *
+ * Memory that every rank of the node can see: collectives read and write it where it is and copy nothing in between.
+ * Worth it from some 16 KiB on. */
+
+/* *memory: `bytes` zeroed bytes, 4 KiB aligned. A local call: ranks need not allocate alike, and any part of such memory may
+ * be used in any operation of `comm` and of the communicators split from it, in any mix with other memory on the same and
+ * on other ranks. Its pages exist when the call returns; ERR_NOMEM says which limit is met. A child made by fork does
+ * not have this memory. What is not freed goes with `comm`. */
+TUTTI_API tutti_status tutti_alloc(tutti_comm *comm, size_t bytes, void **memory);
+/* Gives back what tutti_alloc has given on the same communicator, when no operation that uses it is pending on this
+ * rank. NULL is ignored. After a failure of `comm`, or of a communicator split from it, the memory itself returns to the system
+ * when the last rank of the node has destroyed those communicators: peers that have not heard of the failure may still use it. */
+TUTTI_API tutti_status tutti_free(tutti_comm *comm, void *memory);
+
 /* ---- explain -------------------------------------------------------------------------------------------- */
 
 /* Writes a text (json = 0) or JSON report of the candidates for `collective` ("all_reduce", ...) at `bytes` (the

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -128,6 +129,7 @@ format(struct tt_segment *segment)
 
 	TT_TRY(tt_segment_fill(segment->fd, 0, tt_segment_reserved(segment->size)));
 	TT_TRY(init_lock(&head->lock));
+	tt_random(head->id, sizeof(head->id));
 	head->size = segment->size;
 	head->magic = MAGIC;
 	if (fcntl(segment->fd, F_ADD_SEALS, SEALS) != 0)
@@ -248,6 +250,12 @@ int
 tt_segment_fd(const struct tt_segment *segment)
 {
 	return segment->fd;
+}
+
+void
+tt_segment_id(const struct tt_segment *segment, unsigned char *id)
+{
+	memcpy(id, tt_segment_head_of(segment)->id, TT_SEGMENT_ID);
 }
 
 void *

@@ -25,6 +25,9 @@ struct tt_segment *tt_segment_share(struct tt_segment *segment);
 /* The last holder unmaps. NULL is ignored. */
 void tt_segment_close(struct tt_segment *segment);
 int tt_segment_fd(const struct tt_segment *segment);
+/* TT_SEGMENT_ID random bytes that no other segment has. */
+#define TT_SEGMENT_ID 16
+void tt_segment_id(const struct tt_segment *segment, unsigned char *id);
 
 /* A zeroed piece of at least `bytes`, 4 KiB aligned. Any rank. ERR_NOMEM says which limit it met. */
 tutti_status tt_segment_take(struct tt_segment *segment, size_t bytes, uint64_t *offset);

@@ -23,6 +23,7 @@
 struct tt_segment_head {
 	uint64_t magic, size;
 	pthread_mutex_t lock; /* robust, shared: for the bitmap */
+	unsigned char id[TT_SEGMENT_ID];
 };
 
 _Static_assert(sizeof(struct tt_segment_head) <= TT_SEGMENT_PAGE, "the head has a page");

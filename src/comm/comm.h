@@ -13,6 +13,7 @@
 #include "base/settings.h"
 #include "base/wait.h"
 #include "bootstrap/world.h"
+#include "comm/arena.h"
 #include "comm/call.h"
 #include "comm/failure.h"
 #include "comm/family.h"
@@ -82,6 +83,7 @@ struct tutti_comm {
 	uint64_t shared_offset; /* of the node's piece for the local transport; goes with the segment */
 	struct tt_node_stage *stage; /* NULL if alone on the node */
 	uint64_t stage_offset;
+	struct tt_lineage lineage; /* where memory from tutti_alloc is */
 	struct tt_executor *executor;
 	struct tt_p2p *p2p;
 	struct tt_plan_cache *plans;

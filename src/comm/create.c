@@ -44,6 +44,7 @@ struct address_card {
 	int32_t status;
 	uint64_t shared_offset, stage_offset;
 	uint64_t decisions; /* tt_select_digest() */
+	unsigned char levels[TT_STAGE_LEVELS][TT_SEGMENT_ID]; /* the segments of its lineage */
 	uint16_t bytes[TT_PORTS_TRANSPORTS];
 	char message[256];
 	unsigned char address[TT_PORTS_TRANSPORTS][TUTTI_ADDRESS_BYTES];
@@ -323,7 +324,7 @@ take_shared(tutti_comm *comm, const tutti_transport *transport, const tutti_envi
 static size_t
 stage_need(const tutti_comm *comm)
 {
-	return tt_node_stage_need(comm->node_size, (size_t)comm->facts.staging_bytes);
+	return tt_node_stage_need(comm->node_size, &comm->facts.stage);
 }
 
 static tutti_status
@@ -332,8 +333,34 @@ open_stage(tutti_comm *comm, const tutti_environment *env)
 	if (comm->node_size == 1)
 		return TUTTI_OK;
 	TT_TRY(tt_node_stage_create(tt_segment_at(comm->segment, comm->stage_offset), comm->node_size,
-	    comm->node_rank, env->local_ranks, (size_t)comm->facts.staging_bytes, &comm->stage));
+	    comm->node_rank, env->local_ranks, &comm->facts.stage, &comm->stage));
 	return tt_executor_use_stage(comm->executor, comm->stage);
+}
+
+/* Memory of the program's is in the segments that all ranks of the node have: `agreed` says which level is one. */
+static void
+use_memory(tutti_comm *comm, const bool *agreed)
+{
+	struct tt_segment *levels[TT_STAGE_LEVELS];
+	int n = 0;
+
+	for (int i = 0; i < TT_STAGE_LEVELS; i++)
+		if (agreed[i])
+			levels[n++] = tt_lineage_segment(&comm->lineage, i);
+	tt_node_stage_use_memory(comm->stage, levels, n);
+}
+
+/* Does this rank of the node name the same segments? */
+static void
+compare_levels(const struct address_card *mine, const char *card, bool *agreed)
+{
+	static const unsigned char none[TT_SEGMENT_ID];
+
+	for (int i = 0; i < TT_STAGE_LEVELS; i++)
+		agreed[i] =
+		    agreed[i] && memcmp(mine->levels[i], none, TT_SEGMENT_ID) != 0 &&
+		    memcmp(mine->levels[i], card + offsetof(struct address_card, levels) + (size_t)i * TT_SEGMENT_ID,
+			TT_SEGMENT_ID) == 0;
 }
 
 /* Does the set of transports reach every rank? The first port that does, in order of preference. */
@@ -423,6 +450,7 @@ static tutti_status
 join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns)
 {
 	int port_of[TT_PORTS_TRANSPORTS] = {0};
+	bool agreed[TT_STAGE_LEVELS];
 	struct address_card *mine;
 	uint64_t *offsets;
 	void *memory, *all;
@@ -441,6 +469,10 @@ join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns
 	mine->shared_offset = comm->shared_offset;
 	mine->stage_offset = comm->stage_offset;
 	mine->decisions = tt_select_digest(&comm->facts);
+	for (int i = 0; i < TT_STAGE_LEVELS; i++) {
+		tt_lineage_id(&comm->lineage, i, mine->levels[i]);
+		agreed[i] = true;
+	}
 	status = agree(comm, mine, offsetof(struct address_card, address), offsetof(struct address_card, message),
 	    deadline_ns, &all);
 	if (status == TUTTI_OK) {
@@ -453,12 +485,16 @@ join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns
 			const char *card = (const char *)all + (size_t)r * offsetof(struct address_card, address);
 
 			memcpy(&offsets[r], card + offsetof(struct address_card, shared_offset), sizeof(uint64_t));
+			if (tt_world_node_of(comm->world)[r] == tt_world_node_of(comm->world)[comm->rank])
+				compare_levels(mine, card, agreed);
 			if (r == env.local_ranks[0])
 				memcpy(&comm->stage_offset, card + offsetof(struct address_card, stage_offset),
 				    sizeof(uint64_t));
 		}
 		tt_free(all);
 		status = open_stage(comm, &env);
+		if (status == TUTTI_OK && comm->stage != NULL)
+			use_memory(comm, agreed);
 		if (status == TUTTI_OK)
 			status = open_transports(comm, set, offsets, mine, port_of);
 		note_failure(status, &mine->status, mine->message, sizeof(mine->message));
@@ -602,8 +638,12 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 		TT_TRY(meet(comm, rendezvous, meeting, (transports & 1u) != 0, deadline_ns));
 		TT_TRY(tt_shrink_prepare(comm, deadline_ns));
 	}
+	TT_TRY(tt_lineage_found(&comm->lineage, comm->segment, comm->parent != NULL ? &comm->parent->lineage : NULL));
 	TT_TRY(agree_facts(comm, transports, deadline_ns, &set, &status));
 	comm->crowded = comm->facts.most_per_host > comm->facts.cores;
+	comm->facts.stage.staging_bytes = (uint64_t)comm->facts.staging_bytes;
+	if (comm->crowded)
+		comm->facts.stage.slots = comm->facts.stage.crowded_slots;
 	tt_ladder_init(&comm->ladder, comm->crowded);
 	if (status == TUTTI_OK)
 		status = make_parts(comm);
@@ -654,6 +694,7 @@ dismantle(tutti_comm *comm)
 	tt_fd_close(comm->door);
 	tt_world_destroy(comm->world); /* the background thread rings the ports' bell: it ends first */
 	tt_ports_fini(&comm->ports);
+	tt_lineage_leave(&comm->lineage);
 	tt_segment_close(comm->segment);
 	tt_executor_destroy(comm->executor);
 	tt_node_stage_destroy(comm->stage);
@@ -726,8 +767,10 @@ tutti_comm_destroy(tutti_comm *comm)
 	tt_comm_progress_stop(comm);
 	if (comm->world != NULL && !tt_failure_raised(comm->failure))
 		tt_failure_leave(comm->failure);
-	if (tt_comm_busy(comm)) /* else what was sent must still arrive */
+	if (tt_comm_busy(comm)) { /* else what was sent must still arrive */
 		tt_ports_cancel(&comm->ports);
+		tt_lineage_taint(&comm->lineage);
+	}
 	dismantle(comm);
 	return TUTTI_OK;
 }

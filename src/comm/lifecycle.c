@@ -113,6 +113,7 @@ tt_comm_end_all(tutti_comm *comm)
 	tutti_error cause;
 
 	tt_failure_cause(comm->failure, &cause);
+	tt_lineage_taint(&comm->lineage);
 	tt_ports_cancel(&comm->ports);
 	tt_executor_drop(comm->executor);
 	while (comm->head != NULL) {

@@ -50,26 +50,43 @@ sum_in_passes(const struct tt_node_stage *s, unsigned char *dst, size_t at, size
 		if (done < s->members)
 			tt_arithmetic_reduce(how, TT_FINISH_NONE, sums, src, n, bytes / how->element, before);
 		else
-			tt_arithmetic_reduce(how, how->finish, dst + at, src, n, bytes / how->element, before);
+			tt_arithmetic_reduce(how, how->finish, dst, src, n, bytes / how->element, before);
 	}
+}
+
+/* Few sources, from `at` of each on. */
+static void
+sum_in_one(const struct tt_node_stage *s, unsigned char *dst, size_t at, size_t bytes)
+{
+	const struct tt_arithmetic *how = &s->job.how;
+	const void *src[TT_REDUCE_SOURCES];
+
+	for (int j = 0; j < s->members; j++)
+		src[j] = (const unsigned char *)s->sources[j] + at;
+	tt_arithmetic_reduce(how, how->finish, dst, src, s->members, bytes / how->element, 0);
+}
+
+void
+tt_stage_reduce(struct tt_node_stage *s, unsigned char *dst, size_t at, size_t bytes)
+{
+	const size_t block = BLOCK_BYTES / s->job.how.element * s->job.how.element;
+
+	if (s->members <= TT_REDUCE_SOURCES) {
+		sum_in_one(s, dst, at, bytes);
+		return;
+	}
+	for (size_t done = 0; done < bytes; done += block)
+		sum_in_passes(s, dst + done, at + done, tt_min_size(block, bytes - done));
 }
 
 void
 tt_stage_sum(struct tt_node_stage *s, unsigned char *dst, const unsigned char *own, size_t at, size_t bytes)
 {
-	const struct tt_arithmetic *how = &s->job.how;
-	const size_t block = BLOCK_BYTES / how->element * how->element;
-
 	if (bytes == 0)
 		return;
 	for (int j = 0; j < s->members; j++)
 		s->sources[j] = j == s->me ? own : tt_stage_payload(s, j) + at;
-	if (s->members <= TT_REDUCE_SOURCES) {
-		tt_arithmetic_reduce(how, how->finish, dst, s->sources, s->members, bytes / how->element, 0);
-		return;
-	}
-	for (size_t done = 0; done < bytes; done += block)
-		sum_in_passes(s, dst, done, tt_min_size(block, bytes - done));
+	tt_stage_reduce(s, dst, 0, bytes);
 }
 
 static void

@@ -42,32 +42,55 @@ lines_bytes(int members)
 	return tt_round_up((size_t)members * sizeof(struct tt_stage_member), 4096);
 }
 
-size_t
-tt_node_stage_need(int members, size_t staging_bytes)
+/* Of lines, slots and results. */
+static size_t
+small_need(int members, size_t chunk)
 {
-	const size_t chunk = chunk_bytes(members, staging_bytes);
+	return tt_round_up(
+	    lines_bytes(members) + (size_t)members * 2 * (chunk + result_bytes(members, chunk)), TT_LINE);
+}
 
-	return lines_bytes(members) + (size_t)members * 2 * (chunk + result_bytes(members, chunk));
+size_t
+tt_node_stage_need(int members, const struct tt_stage_facts *facts)
+{
+	return small_need(members, chunk_bytes(members, (size_t)facts->staging_bytes / 2)) +
+	       tt_large_need(members, facts);
+}
+
+/* The stage, and room for what it keeps of each member. */
+static tutti_status
+make(int members, struct tt_node_stage **stage)
+{
+	struct tt_node_stage *s;
+	const size_t of_each =
+	    sizeof(*s->large.views) + sizeof(*s->large.targets) + sizeof(*s->sources) + sizeof(*s->ranks);
+	void *memory;
+
+	TT_TRY(tt_alloc(1, sizeof(*s) + (size_t)(members + 1) * of_each, "the node stage", &memory));
+	s = memory;
+	s->large.views = (struct tt_stage_view *)(void *)(s + 1);
+	s->large.targets = (struct tt_stage_target *)(void *)(s->large.views + members);
+	s->sources = (const void **)(void *)(s->large.targets + members + 1);
+	s->ranks = (int *)(void *)(s->sources + members);
+	*stage = s;
+	return TUTTI_OK;
 }
 
 tutti_status
-tt_node_stage_create(
-    void *shared, int members, int me, const int *ranks, size_t staging_bytes, struct tt_node_stage **stage)
+tt_node_stage_create(void *shared, int members, int me, const int *ranks, const struct tt_stage_facts *facts,
+    struct tt_node_stage **stage)
 {
 	struct tt_node_stage *s;
-	void *memory;
 
-	TT_TRY(tt_alloc(1, sizeof(*s) + (size_t)members * (sizeof(void *) + sizeof(int)), "the node stage", &memory));
-	s = memory;
+	TT_TRY(make(members, &s));
 	s->members = members;
 	s->me = me;
-	s->sources = (const void **)(void *)(s + 1);
-	s->ranks = (int *)(void *)(s->sources + members);
 	memcpy(s->ranks, ranks, (size_t)members * sizeof(int));
 	s->lines = shared;
 	s->data = (unsigned char *)shared + lines_bytes(members);
-	s->chunk = chunk_bytes(members, staging_bytes);
+	s->chunk = chunk_bytes(members, (size_t)facts->staging_bytes / 2);
 	s->result = result_bytes(members, s->chunk);
+	tt_large_init(s, facts, (unsigned char *)shared + small_need(members, s->chunk));
 	s->phase = TT_STAGE_ENDED;
 	tt_stage_make_bed(s);
 	*stage = s;
@@ -157,10 +180,13 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 	memcpy(s->mark, job->mark, TUTTI_MARK_BYTES);
 	s->phase = TT_STAGE_ENTER;
 	s->first = s->now = s->tick;
-	s->end = s->first + ticks_of(s);
+	s->is_large = tt_large_is(s, job);
+	s->end = s->first + (s->is_large ? 1 : ticks_of(s));
 	s->tick = s->end;
 	s->seen = 0;
 	s->inline_payload = fits_line(s);
+	if (s->is_large)
+		tt_large_start(s);
 	s->two_shot = adds_whole && !s->inline_payload &&
 		      job->bytes > tt_min_size(ONE_SHOT_BYTES * 2 / (size_t)s->members, s->chunk);
 }
@@ -168,6 +194,8 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 static tutti_status
 go_on(struct tt_node_stage *s, int *moved)
 {
+	if (s->is_large)
+		return tt_large_advance(s, moved);
 	switch (s->job.kind) {
 	case TT_NODE_ALL_REDUCE:
 		return tt_stage_all_reduce(s, moved);

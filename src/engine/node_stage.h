@@ -14,8 +14,12 @@
 
 #include "engine/combine.h"
 #include "plan/plan.h"
+#include "select/stage_facts.h"
+
+#define TT_STAGE_LEVELS 4 /* segments that memory of the program's may be in */
 
 struct tt_node_stage;
+struct tt_segment;
 
 /* What one superinstruction is to do, in memory. */
 struct tt_node_job {
@@ -32,11 +36,15 @@ struct tt_node_job {
 	const void *mark; /* TUTTI_MARK_BYTES, lent */
 };
 
-/* Bytes of zeroed memory that `members` ranks must share. staging_bytes: of each member, a bound. */
-size_t tt_node_stage_need(int members, size_t staging_bytes);
-/* ranks[i]: rank of member i (copied). `shared` outlives the stage and is as large as need() says. */
-tutti_status tt_node_stage_create(
-    void *shared, int members, int me, const int *ranks, size_t staging_bytes, struct tt_node_stage **stage);
+/* Bytes of zeroed memory that `members` ranks must share. */
+size_t tt_node_stage_need(int members, const struct tt_stage_facts *facts);
+/* ranks[i]: rank of member i (copied). `shared` outlives the stage and is as large as need() says; the facts (copied)
+ * are the same on all members. */
+tutti_status tt_node_stage_create(void *shared, int members, int me, const int *ranks,
+    const struct tt_stage_facts *facts, struct tt_node_stage **stage);
+/* Large jobs read and write memory in these segments where it is, without copies. Level i means the same segment on all
+ * members; they outlive the stage. At most TT_STAGE_LEVELS are used. */
+void tt_node_stage_use_memory(struct tt_node_stage *stage, struct tt_segment *const *levels, int n);
 void tt_node_stage_destroy(struct tt_node_stage *stage);
 
 int tt_node_stage_members(const struct tt_node_stage *stage);

@@ -9,6 +9,7 @@
 #define TT_ENGINE_NODE_STAGE_PARTS_H
 
 #include "base/atomics.h"
+#include "engine/node_large.h"
 #include "engine/node_stage.h"
 
 #define TT_STAGE_LINE_PAYLOAD (TT_LINE - 16 - TUTTI_MARK_BYTES)
@@ -62,6 +63,8 @@ struct tt_node_stage {
 	enum tt_stage_phase phase;
 	bool inline_payload, two_shot;
 	int seen; /* members whose line or counter has been seen in this wait */
+	bool is_large; /* the job is: see node_large.c */
+	struct tt_stage_large large;
 };
 
 /* ---- meeting (node_meet.c) ---------------------------------------------------------------------------------- */
@@ -100,6 +103,8 @@ size_t tt_stage_row_chunk(const struct tt_node_stage *s);
 tutti_status tt_stage_all_reduce(struct tt_node_stage *s, int *moved); /* and reduce */
 /* dst = sum over the members, in their order, of `own` (this member's) and of what is at `at` of their payloads. */
 void tt_stage_sum(struct tt_node_stage *s, unsigned char *dst, const unsigned char *own, size_t at, size_t bytes);
+/* dst = sum over the members, in their order, of what s->sources says, from `at` of each on. dst may be one of them. */
+void tt_stage_reduce(struct tt_node_stage *s, unsigned char *dst, size_t at, size_t bytes);
 tutti_status tt_stage_in_meet_read(struct tt_node_stage *s, int *moved); /* where everybody reads everybody */
 tutti_status tt_stage_from_root(struct tt_node_stage *s, int *moved); /* broadcast, scatter */
 tutti_status tt_stage_to_root(struct tt_node_stage *s, int *moved); /* gather, and small reduce */

@@ -73,6 +73,8 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);
 	facts->one_meeting_bytes = (uint64_t)constants->value[TT_CONSTANT_ONE_MEETING];
 	facts->chunk_bytes = constants->value[TT_CONSTANT_CHUNK];
+	facts->stage = (struct tt_stage_facts)TT_STAGE_FACTS_INIT;
+	facts->stage.add_least = facts->one_meeting_bytes;
 }
 
 void
@@ -119,6 +121,7 @@ tt_select_digest(const struct tt_select_facts *facts)
 {
 	uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), facts->constants.value, sizeof(facts->constants.value));
 
+	hash = mix(hash, &facts->stage, sizeof(facts->stage));
 	for (int c = 0; c < TT_COLLECTIVES; c++)
 		for (int i = 0; i < SIZES; i++) {
 			const struct tt_select_call call = {.collective = (enum tt_collective)c,

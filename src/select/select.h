@@ -10,6 +10,7 @@
 
 #include "algorithms/algorithms.h"
 #include "select/constants.h"
+#include "select/stage_facts.h"
 #include "topology/map.h"
 
 /* What one message costs on the way between two ranks. */
@@ -36,6 +37,7 @@ struct tt_select_facts {
 	double reduce_s_per_byte, copy_s_per_byte;
 	double turn_s; /* a core changes from one rank to another */
 	double chunk_bytes; /* of one message, where there is enough to cut */
+	struct tt_stage_facts stage;
 	char rules[512]; /* TUTTI_ALGORITHM of rank 0, checked */
 };
 

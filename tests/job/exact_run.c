@@ -2,6 +2,7 @@
  *
  * exact_run.c - one case on one rank: memory as it must be before, the call, memory as it must be after. Every byte is
  * compared: results, guards on both sides, gaps between blocks, send buffers, buffers that this rank does not use.
+ * Each buffer is plain memory or comes from tutti_alloc, by chance, on every rank for itself.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ struct arena {
 	unsigned char *memory, *expected;
 	size_t bytes;
 	unsigned char *start; /* where the user's buffer begins */
+	tutti_comm *comm; /* whose memory it is; NULL: plain */
 };
 
 struct exact_call {
@@ -35,10 +37,17 @@ struct exact_call {
 };
 
 static void
-arena_init(struct arena *arena, size_t elements, tutti_dtype dtype, size_t shift)
+arena_init(struct arena *arena, tutti_comm *comm, size_t elements, tutti_dtype dtype, size_t shift)
 {
+	void *memory = NULL;
+
+	arena->comm = comm;
 	arena->bytes = GUARD + shift + elements * tutti_dtype_size(dtype) + GUARD;
-	arena->memory = malloc(arena->bytes);
+	if (comm == NULL)
+		memory = malloc(arena->bytes);
+	else if (tutti_alloc(comm, arena->bytes, &memory) != TUTTI_OK)
+		abort();
+	arena->memory = memory;
 	arena->expected = malloc(arena->bytes);
 	if (arena->memory == NULL || arena->expected == NULL)
 		abort();
@@ -50,7 +59,10 @@ arena_init(struct arena *arena, size_t elements, tutti_dtype dtype, size_t shift
 static void
 arena_fini(struct arena *arena)
 {
-	free(arena->memory);
+	if (arena->comm == NULL)
+		free(arena->memory);
+	else if (tutti_free(arena->comm, arena->memory) != TUTTI_OK)
+		abort();
 	free(arena->expected);
 }
 
@@ -87,13 +99,20 @@ elements(const struct exact_side *side)
 	return side->n > 0 ? side->extent : UNUSED_ELEMENTS;
 }
 
+/* The communicator that a buffer is to be allocated on, if it is: a bit of this rank's choices. */
+static tutti_comm *
+visible(const struct exact_call *rc, int bit)
+{
+	return (rc->h >> bit & 1) != 0 ? rc->comm : NULL;
+}
+
 static void
 prepare_apart(struct exact_call *rc)
 {
 	const struct exact_case *c = rc->c;
 
-	arena_init(&rc->send, elements(&rc->layout.send), c->dtype, rc->h % SHIFTS);
-	arena_init(&rc->recv, elements(&rc->layout.recv), c->dtype, (rc->h >> 8) % SHIFTS);
+	arena_init(&rc->send, visible(rc, 32), elements(&rc->layout.send), c->dtype, rc->h % SHIFTS);
+	arena_init(&rc->recv, visible(rc, 33), elements(&rc->layout.recv), c->dtype, (rc->h >> 8) % SHIFTS);
 	rc->send_at = rc->send.start;
 	rc->recv_at = rc->recv.start;
 	fill(c, &rc->layout.send, rc->send_at);
@@ -111,7 +130,7 @@ prepare_in_place(struct exact_call *rc)
 	const struct exact_side *larger = l->send_holds_recv || l->recv.n == 0 ? &l->send : &l->recv;
 	struct arena *arena = &rc->send;
 
-	arena_init(arena, elements(larger), c->dtype, rc->h % SHIFTS);
+	arena_init(arena, visible(rc, 32), elements(larger), c->dtype, rc->h % SHIFTS);
 	rc->send_at = arena->start + (l->send_holds_recv ? 0 : place);
 	rc->recv_at = arena->start + (l->send_holds_recv ? place : 0);
 	fill(c, &l->send, rc->send_at);

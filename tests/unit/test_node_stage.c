@@ -4,7 +4,9 @@
  *
  * All members live in one thread and share ordinary memory; at each step a random member goes as far as it can, so
  * members are up to a whole sequence of operations apart. What is expected is computed from the definition, sums by
- * the reference kernel over the members in order, and compared bit for bit.
+ * the reference kernel over the members in order, and compared bit for bit when a member's operation has ended; what it
+ * gave and got is overwritten then, which nobody may notice. Each buffer is in plain memory or in one of two segments,
+ * as chance will have it.
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -13,11 +15,14 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/segment.h"
 #include "engine/node_stage.h"
 
 #define MOST 6
 #define OPS 12
 #define GUARD 64
+
+static const struct tt_stage_facts few = TT_STAGE_FACTS_INIT;
 
 struct op {
 	enum tt_step_kind kind;
@@ -29,6 +34,8 @@ struct op {
 struct side {
 	unsigned char *memory; /* with guards */
 	size_t bytes;
+	struct tt_segment *segment; /* that it is in, NULL = none */
+	uint64_t offset;
 };
 
 struct member {
@@ -36,7 +43,8 @@ struct member {
 	int next;
 	bool busy;
 	struct iovec pieces[OPS][MOST], into[OPS][MOST];
-	struct side in[OPS], out[OPS], place[OPS]; /* place: where a larger input is worked on in place */
+	struct side in[OPS]; /* what it gives; never handed out */
+	struct side work[OPS], out[OPS]; /* what it hands out: a copy, and room for the result */
 };
 
 struct job {
@@ -47,6 +55,7 @@ struct job {
 	struct op ops[OPS];
 	struct member member[MOST];
 	unsigned char marks[OPS][TUTTI_MARK_BYTES];
+	struct tt_segment *segments[2];
 };
 
 static size_t
@@ -70,13 +79,17 @@ offset(const struct op *op, int j)
 }
 
 static void
-side_open(struct side *side, size_t bytes, unsigned *seed)
+side_open(struct side *side, size_t bytes, struct tt_segment *segment)
 {
 	side->bytes = bytes;
-	side->memory = malloc(bytes + 2 * GUARD);
+	side->segment = segment;
+	if (segment == NULL) {
+		side->memory = malloc(bytes + 2 * GUARD);
+	} else {
+		cr_assert(eq(int, tt_segment_take(segment, bytes + 2 * GUARD, &side->offset), TUTTI_OK));
+		side->memory = tt_segment_at(segment, side->offset);
+	}
 	memset(side->memory, 0xa5, bytes + 2 * GUARD);
-	for (size_t i = 0; i < bytes; i++)
-		side->memory[GUARD + i] = (unsigned char)(rand_r(seed) >> 4);
 }
 
 static bool
@@ -84,10 +97,22 @@ side_close(struct side *side)
 {
 	bool whole = true;
 
-	for (int i = 0; i < GUARD && side->memory != NULL; i++)
+	for (int i = 0; i < GUARD; i++)
 		whole = whole && side->memory[i] == 0xa5 && side->memory[GUARD + side->bytes + (size_t)i] == 0xa5;
-	free(side->memory);
+	if (side->segment == NULL)
+		free(side->memory);
+	else
+		tt_segment_give(side->segment, side->offset, side->bytes + 2 * GUARD);
 	return whole;
+}
+
+/* Plain memory as often as not. */
+static struct tt_segment *
+random_segment(struct job *job)
+{
+	const int any = rand_r(&job->seed) % 4;
+
+	return job->segments[0] == NULL || any > 1 ? NULL : job->segments[any];
 }
 
 static size_t
@@ -151,13 +176,12 @@ open_buffers(struct job *job, int m, int i)
 	const size_t element = tt_dtype_size(job->dtype), all = total(job, op) * element;
 	unsigned seed = (unsigned)(i * 131 + m * 7 + 1);
 
-	side_open(&member->in[i], many_in(op, m) ? all : op->count[m] * element, &seed);
-	side_open(&member->out[i], many_out(op, m) ? all : op->count[m] * element, &seed);
-	if (op->in_place && many_in(op, m) && !many_out(op, m)) {
-		/* The output is a row of the input: the larger buffer is worked on, a copy of it is kept. */
-		side_open(&member->place[i], all, &seed);
-		memcpy(member->place[i].memory, member->in[i].memory, all + 2 * GUARD);
-	}
+	side_open(&member->in[i], many_in(op, m) ? all : op->count[m] * element, NULL);
+	side_open(&member->work[i], member->in[i].bytes, random_segment(job));
+	side_open(&member->out[i], many_out(op, m) ? all : op->count[m] * element, random_segment(job));
+	for (size_t b = 0; b < member->in[i].bytes; b++)
+		member->in[i].memory[GUARD + b] = (unsigned char)(rand_r(&seed) >> 4);
+	memcpy(member->work[i].memory, member->in[i].memory, member->in[i].bytes + 2 * GUARD);
 	for (int j = 0; j < job->n; j++) {
 		const struct iovec piece = {NULL, op->count[j] * element};
 
@@ -165,7 +189,7 @@ open_buffers(struct job *job, int m, int i)
 	}
 }
 
-/* Addresses of the job's source and destination; in place, the input is copied to where it is to be. */
+/* Addresses of the job's source and destination; in place, the smaller lies in the larger. */
 static void
 place(struct job *job, int m, int i, unsigned char **src, unsigned char **dst)
 {
@@ -173,15 +197,14 @@ place(struct job *job, int m, int i, unsigned char **src, unsigned char **dst)
 	struct member *member = &job->member[m];
 	const size_t at = shared_at(op, m) * tt_dtype_size(job->dtype);
 
-	*src = member->in[i].memory + GUARD;
+	*src = member->work[i].memory + GUARD;
 	*dst = member->out[i].memory + GUARD;
 	if (!op->in_place || !has_result(op, m))
 		return;
 	if (many_in(op, m) && !many_out(op, m)) {
-		*src = member->place[i].memory + GUARD;
 		*dst = *src + at;
 	} else {
-		memcpy(*dst + at, *src, member->in[i].bytes);
+		memcpy(*dst + at, *src, member->work[i].bytes);
 		*src = *dst + at;
 	}
 }
@@ -236,53 +259,77 @@ define(const struct job *job, int i, int m, size_t bytes, unsigned char *wanted)
 		memcpy(wanted + offset(op, j) * element, src[j], op->count[j] * element);
 }
 
+/* The member's operation has ended: it has its result, and what it handed out is its own again. */
 static void
-expect_op(struct job *job, int i)
+expect_op(struct job *job, int i, int m)
 {
 	const struct op *op = &job->ops[i];
+	struct member *member = &job->member[m];
+	const struct side *out = &member->out[i];
+	unsigned char *wanted = malloc(out->bytes + 1), *got = out->memory + GUARD;
 
-	for (int m = 0; m < job->n; m++) {
-		const struct member *member = &job->member[m];
-		const struct side *out = &member->out[i];
-		unsigned char *wanted = malloc(out->bytes + 1), *got = out->memory + GUARD;
-
-		if (member->place[i].memory != NULL)
-			got = member->place[i].memory + GUARD + shared_at(op, m) * tt_dtype_size(job->dtype);
-		if (has_result(op, m) && op->kind != TT_NODE_BARRIER) {
-			define(job, i, m, out->bytes, wanted);
-			cr_expect(memcmp(wanted, got, out->bytes) == 0,
-			    "operation %d (kind %d, %zu bytes, root %d, in place %d), member %d of %d", i,
-			    (int)op->kind, out->bytes, op->root, op->in_place, m, job->n);
-		}
-		free(wanted);
+	if (op->in_place && many_in(op, m) && !many_out(op, m))
+		got = member->work[i].memory + GUARD + shared_at(op, m) * tt_dtype_size(job->dtype);
+	if (has_result(op, m) && op->kind != TT_NODE_BARRIER) {
+		define(job, i, m, out->bytes, wanted);
+		cr_expect(memcmp(wanted, got, out->bytes) == 0,
+		    "operation %d (kind %d, %zu bytes, root %d, in place %d), member %d of %d", i, (int)op->kind,
+		    out->bytes, op->root, op->in_place, m, job->n);
 	}
+	memset(member->work[i].memory + GUARD, 0x5a, member->work[i].bytes);
+	memset(out->memory + GUARD, 0x5a, out->bytes);
+	free(wanted);
+}
+
+/* Sizes that no machine would ask for, but that bring every case about. */
+static struct tt_stage_facts
+random_facts(unsigned seed)
+{
+	struct tt_stage_facts facts = TT_STAGE_FACTS_INIT;
+
+	facts.staging_bytes = seed % 2 ? 4 << 20 : 16384;
+	if (seed % 3 == 0)
+		return facts;
+	facts.add_least = seed % 4 == 1 ? 0 : facts.add_least;
+	facts.row_least = seed % 4 == 1 ? 1 : facts.row_least;
+	facts.chunk_least = seed % 5 == 1 ? 64 : 4096;
+	facts.chunk_most = seed % 7 == 1 ? 1024 : facts.chunk_most;
+	facts.pieces = 1 + seed % 9;
+	facts.slots = 2 + seed % 6;
+	facts.block = seed % 11 == 1 ? 64 : facts.block;
+	facts.stream_least = seed % 4 == 3 ? 1 : UINT64_MAX;
+	return facts;
 }
 
 static void
-run_job(unsigned seed)
+run_job(unsigned seed, struct tt_segment *const *segments)
 {
 	static const tutti_dtype dtypes[] = {TUTTI_INT8, TUTTI_INT32, TUTTI_FLOAT32, TUTTI_BFLOAT16, TUTTI_FLOAT64};
 	struct job job = {.n = 2 + (int)(seed % (MOST - 1)),
 	    .seed = seed,
 	    .dtype = dtypes[seed % 5],
 	    .op = seed % 3 == 0 ? TUTTI_AVG : TUTTI_SUM};
-	const size_t staging = seed % 2 ? 4 << 20 : 8192;
-	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(job.n, staging), 4096));
+	const struct tt_stage_facts facts = random_facts(seed);
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(job.n, &facts), 4096));
 	int ranks[MOST], left = job.n;
 
-	memset(shared, 0, tt_node_stage_need(job.n, staging));
+	memset(shared, 0, tt_node_stage_need(job.n, &facts));
 	for (int i = 0; i < OPS; i++) {
 		random_op(&job, &job.ops[i]);
 		memset(job.marks[i], i + 1, TUTTI_MARK_BYTES);
 	}
+	if (seed % 8 != 0)
+		memcpy(job.segments, segments, sizeof(job.segments));
 	for (int m = 0; m < job.n; m++) {
 		ranks[m] = 10 * m;
 		for (int i = 0; i < OPS; i++)
 			open_buffers(&job, m, i);
 	}
-	for (int m = 0; m < job.n; m++)
+	for (int m = 0; m < job.n; m++) {
 		cr_assert(
-		    eq(int, tt_node_stage_create(shared, job.n, m, ranks, staging, &job.member[m].stage), TUTTI_OK));
+		    eq(int, tt_node_stage_create(shared, job.n, m, ranks, &facts, &job.member[m].stage), TUTTI_OK));
+		tt_node_stage_use_memory(job.member[m].stage, segments, job.segments[0] != NULL ? 2 : 0);
+	}
 	for (long turn = 0; left > 0 && turn < 10000000; turn++) {
 		/* A favourite for a while, so that members drift apart. */
 		const int m = rand_r(&job.seed) % 8 ? (int)(turn / 50) % job.n : rand_r(&job.seed) % job.n;
@@ -299,18 +346,17 @@ run_job(unsigned seed)
 		cr_assert(status == TUTTI_OK || status == TUTTI_IN_PROGRESS);
 		if (status == TUTTI_OK) {
 			member->busy = false;
+			expect_op(&job, member->next, m);
 			left -= ++member->next == OPS;
 		}
 	}
 	cr_expect(left == 0, "seed %u: %d members did not end", seed, left);
-	for (int i = 0; i < OPS && left == 0; i++)
-		expect_op(&job, i);
 	for (int m = 0; m < job.n; m++) {
 		for (int i = 0; i < OPS; i++) {
 			const bool in = side_close(&job.member[m].in[i]), out = side_close(&job.member[m].out[i]);
-			const bool place = side_close(&job.member[m].place[i]);
+			const bool work = side_close(&job.member[m].work[i]);
 
-			cr_expect(in && out && place, "seed %u: written beyond a buffer", seed);
+			cr_expect(in && out && work, "seed %u: written beyond a buffer", seed);
 		}
 		tt_node_stage_destroy(job.member[m].stage);
 	}
@@ -319,14 +365,20 @@ run_job(unsigned seed)
 
 Test(node_stage, random_sequences_give_the_defined_bits, .timeout = 55)
 {
+	struct tt_segment *segments[2];
+
+	for (int i = 0; i < 2; i++)
+		cr_assert(eq(int, tt_segment_create(&segments[i]), TUTTI_OK));
 	for (unsigned seed = 1; seed <= 250; seed++)
-		run_job(seed);
+		run_job(seed, segments);
+	for (int i = 0; i < 2; i++)
+		tt_segment_close(segments[i]);
 }
 
 Test(node_stage, another_call_is_a_mismatch_that_names_its_rank, .timeout = 10)
 {
 	const unsigned char mine[TUTTI_MARK_BYTES] = "mine", other[TUTTI_MARK_BYTES] = "other";
-	void *shared = calloc(1, tt_node_stage_need(2, 8192) + 4096);
+	void *shared = calloc(1, tt_node_stage_need(2, &few) + 4096);
 	void *aligned = (void *)(((uintptr_t)shared + 4095) & ~(uintptr_t)4095);
 	const int ranks[2] = {4, 9};
 	struct tt_node_stage *stage[2];
@@ -335,7 +387,7 @@ Test(node_stage, another_call_is_a_mismatch_that_names_its_rank, .timeout = 10)
 	int moved = 0, rank = -1;
 
 	for (int m = 0; m < 2; m++)
-		cr_assert(eq(int, tt_node_stage_create(aligned, 2, m, ranks, 8192, &stage[m]), TUTTI_OK));
+		cr_assert(eq(int, tt_node_stage_create(aligned, 2, m, ranks, &few, &stage[m]), TUTTI_OK));
 	tt_node_stage_start(stage[0], &job);
 	cr_expect(eq(int, tt_node_stage_advance(stage[0], &moved, &rank, &mark), TUTTI_IN_PROGRESS));
 	job.mark = other;
@@ -353,15 +405,15 @@ Test(node_stage, another_call_is_a_mismatch_that_names_its_rank, .timeout = 10)
 Test(node_stage, a_wake_before_the_sleep_ends_it, .timeout = 10)
 {
 	const unsigned char mark[TUTTI_MARK_BYTES] = "mark";
-	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(2, 8192), 4096));
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(2, &few), 4096));
 	const struct tt_node_job job = {.kind = TT_NODE_BARRIER, .mark = mark};
 	const int ranks[2] = {0, 1};
 	struct tt_node_stage *stage;
 	const void *said;
 	int moved = 0, rank;
 
-	memset(shared, 0, tt_node_stage_need(2, 8192));
-	cr_assert(eq(int, tt_node_stage_create(shared, 2, 0, ranks, 8192, &stage), TUTTI_OK));
+	memset(shared, 0, tt_node_stage_need(2, &few));
+	cr_assert(eq(int, tt_node_stage_create(shared, 2, 0, ranks, &few, &stage), TUTTI_OK));
 	tt_node_stage_start(stage, &job);
 	cr_expect(eq(int, tt_node_stage_advance(stage, &moved, &rank, &said), TUTTI_IN_PROGRESS));
 	for (int i = 0; i < 3; i++) {
@@ -388,14 +440,14 @@ Test(node_stage, an_earlier_difference_is_told_by_the_earlier_mark_also_in_a_lat
 {
 	const unsigned char mine[TUTTI_MARK_BYTES] = "mine", theirs[TUTTI_MARK_BYTES] = "theirs";
 	const unsigned char next[TUTTI_MARK_BYTES] = "next";
-	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(3, 8192), 4096));
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(3, &few), 4096));
 	const int ranks[3] = {0, 1, 2};
 	struct tt_node_stage *stage[3];
 	const void *said = NULL;
 
-	memset(shared, 0, tt_node_stage_need(3, 8192));
+	memset(shared, 0, tt_node_stage_need(3, &few));
 	for (int m = 0; m < 3; m++)
-		cr_assert(eq(int, tt_node_stage_create(shared, 3, m, ranks, 8192, &stage[m]), TUTTI_OK));
+		cr_assert(eq(int, tt_node_stage_create(shared, 3, m, ranks, &few, &stage[m]), TUTTI_OK));
 	/* Member 0 broadcasts, the others broadcast from member 1: nobody notices. */
 	cr_assert(eq(int, run_one(stage[0], TT_NODE_BROADCAST, 0, mine, &said), TUTTI_OK));
 	for (int m = 1; m < 3; m++)

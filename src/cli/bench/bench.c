@@ -221,6 +221,7 @@ be_rank(const struct tt_bench_options *options, int rank)
 	s.run.node_size = tutti_comm_node_size(comm);
 	s.run.transports = settings.text[TT_SET_TRANSPORTS];
 	s.run.algorithm = options->algorithm != NULL ? options->algorithm : settings.text[TT_SET_ALGORITHM];
+	s.run.alloc = options->alloc;
 	s.run.cold = options->cold;
 	s.run.check = options->check;
 	s.progress = tutti_comm_rank(comm) == 0 && isatty(STDERR_FILENO);

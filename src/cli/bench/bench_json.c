@@ -47,6 +47,7 @@ write_head(FILE *file, const struct tt_bench_run *run)
 	write_string_or_null(file, run->transports);
 	fputs(",\n\"algorithm\": ", file);
 	write_string_or_null(file, run->algorithm);
+	fprintf(file, ",\n\"alloc\": %s", run->alloc ? "true" : "false");
 	fprintf(file, ",\n\"cold\": %s,\n\"checked\": \"%s\",\n", run->cold ? "true" : "false",
 	    run->check ? "all" : "some");
 }

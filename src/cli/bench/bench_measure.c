@@ -48,6 +48,24 @@ struct buffers {
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
+static tutti_status
+take_pool(struct tt_bench_rank *rank)
+{
+	void *memory;
+
+	if (rank->options->alloc) {
+		TT_TRY(tutti_alloc(rank->comm, rank->pool_bytes, &memory));
+	} else {
+		memory = mmap(NULL, rank->pool_bytes, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (memory == MAP_FAILED)
+			return tt_fail_errno(
+			    "no memory for buffers of %zu bytes: choose a smaller -e", rank->pool_bytes);
+	}
+	rank->pool = memory;
+	return TUTTI_OK;
+}
+
 tutti_status
 tt_bench_rank_init(
     struct tt_bench_rank *rank, tutti_comm *comm, const struct tt_bench_options *options, size_t l3_bytes)
@@ -64,12 +82,7 @@ tt_bench_rank_init(
 
 		rank->pool_bytes = tt_max_size(rank->pool_bytes, tt_round_up(wanted, PAGE));
 	}
-	rank->pool =
-	    mmap(NULL, rank->pool_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (rank->pool == MAP_FAILED) {
-		rank->pool = NULL;
-		return tt_fail_errno("no memory for buffers of %zu bytes: choose a smaller -e", rank->pool_bytes);
-	}
+	TT_TRY(take_pool(rank));
 	rank->durations = options->iterations > 0 ? (size_t)options->iterations : MOST_ITERATIONS;
 	rank->mine = calloc(2 * rank->durations, sizeof *rank->mine);
 	rank->worst = calloc(rank->durations, sizeof *rank->worst);
@@ -83,7 +96,9 @@ tt_bench_rank_init(
 void
 tt_bench_rank_fini(struct tt_bench_rank *rank)
 {
-	if (rank->pool != NULL)
+	if (rank->pool != NULL && rank->options->alloc)
+		tutti_free(rank->comm, rank->pool);
+	else if (rank->pool != NULL)
 		munmap(rank->pool, rank->pool_bytes);
 	free(rank->mine);
 	free(rank->worst);

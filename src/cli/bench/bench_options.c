@@ -37,6 +37,7 @@ static const char help[] =
     "  -a ALGORITHM   force an algorithm (default: the selector's choice)\n"
     "  -g RANKS       how many ranks to launch (default: the usable cores, at least 2)\n"
     "      --cold     use another buffer for each iteration, so that none is in the cache\n"
+    "      --alloc    take the buffers from tutti_alloc, so that ranks that share memory copy nothing\n"
     "      --check    check the result of every iteration, not only of the last and of some others\n"
     "      --sweep-ranks    measure on 2, 3, ... RANKS ranks (default: 9; sizes: 1K to 1M by 32), and compare\n"
     "                       2^k + 1 ranks with the powers of two beside them\n"
@@ -55,9 +56,10 @@ static const char help[] =
     "\n"
     "Example:  tutti bench all_reduce -b 1K -e 64M -g 4\n";
 
-enum { OPTION_COLD = 256, OPTION_CHECK, OPTION_JSON, OPTION_PLOT, OPTION_SWEEP };
+enum { OPTION_ALLOC = 256, OPTION_COLD, OPTION_CHECK, OPTION_JSON, OPTION_PLOT, OPTION_SWEEP };
 
 static const struct option long_options[] = {
+    {"alloc", no_argument, NULL, OPTION_ALLOC},
     {"cold", no_argument, NULL, OPTION_COLD},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"json", required_argument, NULL, OPTION_JSON},
@@ -168,6 +170,9 @@ take_option(struct tt_bench_options *o, int option, const char *value)
 		return 0;
 	case OPTION_COLD:
 		o->cold = true;
+		return 0;
+	case OPTION_ALLOC:
+		o->alloc = true;
 		return 0;
 	case OPTION_CHECK:
 		o->check = true;

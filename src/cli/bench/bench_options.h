@@ -19,7 +19,7 @@ struct tt_bench_options {
 	int warmup;
 	int ranks; /* to launch; 0 = one per usable core, at least 2 */
 	const char *algorithm, *json, *plot; /* lent by argv; NULL = none */
-	bool cold, check;
+	bool alloc, cold, check;
 	bool sweep; /* over numbers of ranks */
 };
 

@@ -80,8 +80,8 @@ tt_bench_table_head(FILE *file, const struct tt_bench_run *run)
 	fprintf(file, "# ranks      %d, %d of them share this node's memory\n", run->nranks, run->node_size);
 	fprintf(file, "# transport  %s\n", run->transports != NULL ? run->transports : "automatic");
 	fprintf(file, "# algorithm  %s\n", run->algorithm != NULL ? run->algorithm : "the selector's choice");
-	fprintf(file, "# buffers    %s; time is the median over iterations of the slowest rank\n",
-	    run->cold ? "cold (another one for each iteration)" : "reused");
+	fprintf(file, "# buffers    %s%s; time is the median over iterations of the slowest rank\n",
+	    run->alloc ? "tutti_alloc, " : "", run->cold ? "cold (another one for each iteration)" : "reused");
 	if (run->nranks > run->machine.host.cores && run->node_size == run->nranks)
 		fprintf(file, "# note       more ranks than usable cores: times include waiting for a core\n");
 }

@@ -31,7 +31,7 @@ struct tt_bench_run {
 	struct tt_bench_machine machine;
 	int nranks, node_size;
 	const char *transports, *algorithm; /* lent; NULL = automatic */
-	bool cold, check;
+	bool alloc, cold, check;
 	struct tt_bench_row *rows; /* owned */
 	size_t nrows, capacity;
 };

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * node_large.h - the node stage's way with large jobs, seen by its own files and by node_stage.c.
+ *
+ * A large job takes one tick, in which the members meet and say where their memory is, and then goes chunk by chunk
+ * at each member's own pace: see node_large.c. node_views.c keeps where memory is, node_large_add.c what adds,
+ * node_large_move.c what only moves.
+ */
+#ifndef TT_ENGINE_NODE_LARGE_H
+#define TT_ENGINE_NODE_LARGE_H
+
+#include <stdbool.h>
+
+#include "base/atomics.h"
+#include "base/port.h"
+#include "engine/node_stage.h"
+
+/* How far a member has come, in chunks of all large jobs since the beginning. One writer. */
+enum tt_stage_count {
+	TT_STAGE_FILLED, /* what it gives is where the others find it */
+	TT_STAGE_ADDED, /* and it reads nothing any more of what others have filled */
+	TT_STAGE_TAKEN, /* nor of anything else of that chunk */
+	TT_STAGE_COUNTS
+};
+
+struct tt_stage_flow {
+	tt_atomic_u64 count[TT_STAGE_COUNTS];
+} TT_ALIGNED(TT_LINE);
+
+_Static_assert(sizeof(struct tt_stage_flow) == TT_LINE, "writers do not share lines");
+
+/* Where a member's memory is in this process; NULL: it is staged. */
+struct tt_stage_view {
+	const unsigned char *in; /* what it gives; of rows, the one that is for this member */
+	unsigned char *out; /* where its result goes; gather: this member's row at the root */
+};
+
+/* Where a sum goes. */
+struct tt_stage_target {
+	unsigned char *to;
+	bool stream; /* past the caches */
+};
+
+struct tt_stage_large {
+	struct tt_stage_facts facts;
+	struct tt_stage_flow *flows; /* shared: of each member */
+	unsigned char *slots; /* shared: of each member `ring` slots and as many results */
+	size_t slot, result; /* bytes of one */
+	uint64_t ring;
+	struct tt_segment *levels[TT_STAGE_LEVELS]; /* lent */
+	int nlevels;
+	struct tt_stage_view *views; /* of each member, in this job */
+	struct tt_stage_target *targets; /* room for one of each member, and one more */
+
+	/* The job: */
+	uint64_t base, end; /* its chunks; `end` is where the next job's begin */
+	size_t chunk; /* bytes, of each row if there are rows */
+	size_t longest; /* bytes of the longest row, or of the only one */
+	uint64_t mine[TT_STAGE_COUNTS]; /* how far this member is */
+	uint64_t least[TT_STAGE_COUNTS]; /* all others are known to have come so far */
+	bool stream; /* results go past the caches */
+	bool results_staged; /* another member takes results from slots */
+};
+
+/* ---- memory (node_large.c) ------------------------------------------------------------------------------------ */
+
+/* Bytes of shared memory that large jobs need, and where they are. */
+size_t tt_large_need(int members, const struct tt_stage_facts *facts);
+void tt_large_init(struct tt_node_stage *s, const struct tt_stage_facts *facts, void *shared);
+unsigned char *tt_large_slot(const struct tt_node_stage *s, int member, uint64_t chunk);
+unsigned char *tt_large_result(const struct tt_node_stage *s, int member, uint64_t chunk);
+/* The part of a row of `bytes` bytes that a chunk carries: where it begins. */
+size_t tt_large_range(const struct tt_node_stage *s, uint64_t chunk, size_t bytes, size_t *len);
+/* Member j's slice of a chunk of `len` bytes, in whole cache lines. */
+void tt_stage_slice(const struct tt_node_stage *s, int j, size_t len, size_t *begin, size_t *slice);
+
+/* ---- jobs (node_large.c) -------------------------------------------------------------------------------------- */
+
+/* Is the job large? The same on all members. */
+bool tt_large_is(const struct tt_node_stage *s, const struct tt_node_job *job);
+void tt_large_start(struct tt_node_stage *s);
+/* As tt_node_stage_advance(). */
+tutti_status tt_large_advance(struct tt_node_stage *s, int *moved);
+
+/* ---- counting (node_large.c) ---------------------------------------------------------------------------------- */
+
+/* Are all others so far? */
+bool tt_large_others(struct tt_node_stage *s, enum tt_stage_count which, uint64_t value);
+/* Is one? */
+bool tt_large_other(const struct tt_node_stage *s, int member, enum tt_stage_count which, uint64_t value);
+/* This member is so far. */
+void tt_large_count(struct tt_node_stage *s, enum tt_stage_count which, uint64_t value);
+
+/* ---- where memory is (node_views.c) --------------------------------------------------------------------------- */
+
+/* Says it in this member's line, which is about to be published. */
+void tt_views_announce(struct tt_node_stage *s);
+/* Reads it from the line of a member that has been met. ERR_INTERNAL: what it says cannot be. */
+tutti_status tt_views_read(struct tt_node_stage *s, int member);
+
+/* ---- what one chunk takes: nothing here waits (node_large_add.c, node_large_move.c) ------------------------------ */
+
+void tt_large_fill_slices(struct tt_node_stage *s, uint64_t chunk);
+void tt_large_add_slice(struct tt_node_stage *s, uint64_t chunk);
+void tt_large_take_slices(struct tt_node_stage *s, uint64_t chunk);
+void tt_large_add_row(struct tt_node_stage *s, uint64_t chunk);
+
+void tt_large_fill_row(struct tt_node_stage *s, uint64_t chunk);
+void tt_large_fill_rows(struct tt_node_stage *s, uint64_t chunk);
+void tt_large_take_row(struct tt_node_stage *s, uint64_t chunk); /* the root's, or this member's of the root's */
+void tt_large_take_rows(struct tt_node_stage *s, uint64_t chunk); /* a row of each */
+void tt_large_push_row(struct tt_node_stage *s); /* all of it, to the root's memory */
+
+#endif /* TT_ENGINE_NODE_LARGE_H */

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stage_facts.h - how the node stage goes about large jobs: sizes that are right on one machine and wrong on another.
+ *
+ * Agreed at creation like all facts, so that every rank cuts a job alike. What is here are bytes and counts, nothing
+ * that says how; a profile may replace each of them.
+ */
+#ifndef TT_SELECT_STAGE_FACTS_H
+#define TT_SELECT_STAGE_FACTS_H
+
+#include <stdint.h>
+
+struct tt_stage_facts {
+	uint64_t staging_bytes; /* of each member: a bound of all that is staged */
+	uint64_t add_least; /* all_reduce and reduce of more are large: of all members' inputs together */
+	uint64_t row_least; /* what moves or adds rows is large from this many bytes in the longest row on */
+	uint32_t chunk_least, chunk_most; /* bytes of a member's chunk ... */
+	uint32_t pieces; /* ... of which a job should have so many */
+	uint32_t slots; /* chunks that a member may be ahead of the others */
+	uint32_t crowded_slots; /* the same with more members than cores: each wait is a turn of the scheduler */
+	uint32_t block; /* of a sum that goes to several places: it stays in the nearest cache meanwhile */
+	uint64_t
+	    stream_least; /* results that nobody reads soon go past the caches from this many bytes in all members'
+	                          buffers together on; UINT64_MAX: never */
+};
+
+/* What is reasonable anywhere. */
+#define TT_STAGE_FACTS_INIT \
+	{ \
+		.staging_bytes = 4u << 20, .add_least = 32u << 10, .row_least = 16u << 10, .chunk_least = 16u << 10, \
+		.chunk_most = 128u << 10, .pieces = 4, .slots = 3, .crowded_slots = 8, .block = 8u << 10, \
+		.stream_least = 48u << 20 \
+	}
+
+#endif /* TT_SELECT_STAGE_FACTS_H */
