@@ -227,7 +227,7 @@ def messages(rank, size):
     else:
         dist.send(torch.full((1,), float(rank)), 0)
     got.zero_()
-    ops = [dist.P2POp(dist.isend, values(rank, torch.float32), right), dist.P2POp(dist.irecv, got, left)]
+    ops = [dist.P2POp(dist.isend, values(rank, torch.float32), right, tag=7), dist.P2POp(dist.irecv, got, left, tag=7)]
     for work in dist.batch_isend_irecv(ops):
         work.wait()
     expect(got, values(left, torch.float32), "batch")
@@ -326,9 +326,11 @@ def missing(rank, size):
     limit = datetime.timedelta(seconds=1)
     pair = dist.new_group([0, 2], timeout=limit)
     every = dist.new_group(list(range(size)))
+    store = dist.distributed_c10d._get_default_store()
     if rank == 0:
         raises("is rank 2 of the job", lambda: dist.all_reduce(torch.ones(1), group=pair))
-    store = dist.distributed_c10d._get_default_store()
+        store.set("go on", "yes")
+    store.wait(["go on"], datetime.timedelta(seconds=30))
     if rank != 1:
         raises("rank 1 has not called it", lambda: tutti_torch.monitored_barrier(every, limit))
         store.set(f"seen by {rank}", "yes")
