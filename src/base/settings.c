@@ -29,8 +29,10 @@ extern char **environ;
 static const struct tt_setting_info table[TT_SETTINGS] = {
     [TT_SET_LOG] = {"TUTTI_LOG", "how much is logged", "error|warn|info|debug", "warn"},
     [TT_SET_LOG_FILE] = {"TUTTI_LOG_FILE", "file that log lines are appended to, instead of stderr", "FILE", ""},
-    [TT_SET_TRANSPORTS] = {"TUTTI_TRANSPORTS", "transports that may be used", "shm,tcp or one of them", ""},
-    [TT_SET_FABRIC_PROVIDER] = {"TUTTI_FABRIC_PROVIDER", "libfabric provider to use", "NAME", ""},
+    [TT_SET_TRANSPORTS] = {"TUTTI_TRANSPORTS", "transports that may be used", "shm,tcp,fabric or some of them", ""},
+    [TT_SET_FABRIC_PROVIDER] = {"TUTTI_FABRIC_PROVIDER",
+	"libfabric provider for the transport fabric, rdma = any with a card", "NAME[/write|/messages]", ""},
+    [TT_SET_PLUGINS] = {"TUTTI_PLUGINS", "folder in which plug-ins are, instead of beside the library", "FOLDER", ""},
     [TT_SET_INTERFACES] = {"TUTTI_INTERFACES", "network interfaces to use, or with ^ not to use", "[^]NAME[,NAME...]",
 	""},
     [TT_SET_PORT_RANGE] = {"TUTTI_PORT_RANGE", "TCP ports to listen on", "LOW-HIGH", ""},

@@ -2,20 +2,17 @@
  *
  * pmix_client.c - finds, loads and asks the plug-in tutti-pmix.so.
  *
- * It is looked for relative to this library first, so that a copied or uninstalled tree works, then where it was to
- * be installed. It is loaded once and stays: its session with the server ends with the process.
+ * It is loaded once and stays: its session with the server ends with the process.
  */
 #include "bootstrap/pmix_client.h"
 
-#include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/plugin.h"
 #include "bootstrap/pmix/plugin.h"
 
 #define FILE_NAME "tutti-pmix.so"
@@ -26,49 +23,23 @@ static struct {
 	char why[TT_PMIX_WHY];
 } plugin = {.once = PTHREAD_ONCE_INIT, .why = "the plug-in " FILE_NAME " is not installed"};
 
-/* false: go on looking. */
-static bool
-load(const char *path)
-{
-	const struct tt_pmix_plugin *table;
-	void *handle;
-
-	if (access(path, R_OK) != 0)
-		return false;
-	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (handle == NULL) {
-		snprintf(plugin.why, sizeof(plugin.why), "the plug-in cannot be loaded: %s", dlerror());
-		return false;
-	}
-	table = dlsym(handle, TT_PMIX_SYMBOL);
-	if (table == NULL || table->size != sizeof(*table)) {
-		snprintf(plugin.why, sizeof(plugin.why), "%s belongs to another version of tutti", path);
-		dlclose(handle);
-		return false;
-	}
-	plugin.table = table;
-	return true;
-}
-
-/* In the folders where it is installed, where a package may move it, and where it is built. */
 static void
 find(void)
 {
-	static const char *const beside[] = {"tutti/", "", "bootstrap/pmix/"};
-	static const char here;
+	const struct tt_pmix_plugin *table;
 	char path[PATH_MAX];
-	const char *slash;
-	Dl_info info;
+	void *symbol;
 
-	if (dladdr(&here, &info) != 0 && info.dli_fname != NULL && (slash = strrchr(info.dli_fname, '/')) != NULL) {
-		for (size_t i = 0; i < TT_COUNT_OF(beside); i++) {
-			snprintf(path, sizeof(path), "%.*s/%s" FILE_NAME, (int)(slash - info.dli_fname),
-			    info.dli_fname, beside[i]);
-			if (load(path))
-				return;
-		}
+	if (tt_plugin_find(FILE_NAME, NULL, "bootstrap/pmix/", path, sizeof(path)) != TUTTI_OK ||
+	    tt_plugin_load(path, TT_PMIX_SYMBOL, &symbol) != TUTTI_OK) {
+		snprintf(plugin.why, sizeof(plugin.why), "%.*s", TT_PMIX_WHY - 1, tt_last_error()->message);
+		return;
 	}
-	load(TT_PLUGIN_DIR "/" FILE_NAME);
+	table = symbol;
+	if (table->size != sizeof(*table))
+		snprintf(plugin.why, sizeof(plugin.why), "%.200s belongs to another version of tutti", path);
+	else
+		plugin.table = table;
 }
 
 static tutti_status

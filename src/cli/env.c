@@ -3,10 +3,12 @@
  * env.c - `tutti env`: every variable, its value, where that came from, and what it means.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/plugin.h"
 #include "base/settings.h"
 #include "cli/cli.h"
 
@@ -16,7 +18,8 @@ static const char help[] =
     "Usage: tutti env\n"
     "\n"
     "Lists every environment variable that Tutti knows: its value now, where the value came from, and what\n"
-    "it means. Variables that begin with TUTTI_ but are not known are named too: they have no effect.\n"
+    "it means. Variables that begin with TUTTI_ but are not known are named too: they have no effect. At the\n"
+    "end are the plug-ins and where they were found.\n"
     "\n"
     "A program that fills in a field of tutti_config overrides the variable of the same meaning.\n"
     "\n"
@@ -50,6 +53,19 @@ print_given(const struct tt_setting_info *info)
 	const char *text = tt_setting_environment(info);
 
 	print_line(info->variable, text != NULL ? text : "-", text != NULL ? "environment" : "not set", info);
+}
+
+/* Whether a part that may be missing is here. */
+static void
+print_plugin(const char *file, const char *built, const char *meaning)
+{
+	const char *folder = tt_setting_environment(tt_setting_info(TT_SET_PLUGINS));
+	char path[PATH_MAX];
+
+	if (tt_plugin_find(file, folder, built, path, sizeof path) == TUTTI_OK)
+		printf("%-22s %-16s %-12s %s\n", file, path, "plug-in", meaning);
+	else
+		printf("%-22s %-16s %-12s %s: %s\n", file, "-", "not found", meaning, tt_last_error()->message);
 }
 
 /* The entries are NAME=VALUE. */
@@ -94,6 +110,8 @@ tt_env_main(int argc, char **argv)
 		print_known(tt_setting_info((enum tt_setting)i));
 	for (size_t i = 0; (info = tt_setting_given(i)) != NULL; i++)
 		print_given(info);
+	print_plugin("tutti-fabric.so", "../../transports/fabric/", "the transport fabric");
+	print_plugin("tutti-pmix.so", "../bootstrap/pmix/", "exchange under Open MPI and Slurm");
 	print_unknown();
 	if (tt_settings_init(&settings, NULL) != TUTTI_OK)
 		return tt_complain("env", "%s", tt_last_error()->message);

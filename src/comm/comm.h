@@ -80,6 +80,9 @@ struct tutti_comm {
 	int door; /* a listener that tells by its being there that this process is; -1 = none */
 	struct tt_ports ports;
 	struct tt_segment *segment; /* a share of the world's, NULL if alone on the node */
+	const tutti_transport *plugin; /* that ranks of other nodes may be reached by; NULL: none */
+	const char *provider; /* for it; of the settings, or constant */
+	void *offers; /* of all ranks for it, owned */
 	uint64_t shared_offset; /* of the node's piece for the local transport; goes with the segment */
 	struct tt_node_stage *stage; /* NULL if alone on the node */
 	uint64_t stage_offset;
@@ -129,9 +132,6 @@ tutti_status tt_comm_build(int size, int rank, const struct tt_rendezvous *rende
 /* The same; ends if the parent (may be NULL, lent for the call) fails before all ranks have come together. */
 tutti_status tt_comm_build_child(const tutti_comm *parent, int size, int rank, const struct tt_rendezvous *rendezvous,
     struct tt_meeting *meeting, struct tt_settings *settings, int64_t deadline_ns, tutti_comm **comm);
-/* A list of transports (NULL = all) as a set of bits, the lowest of which is shared memory. ERR_ARGUMENT names those there
- * are. */
-tutti_status tt_transports_parse(const char *text, uint32_t *set);
 
 /* ---- the end, for all (shrink.c) ---------------------------------------------------------------------------------- */
 

@@ -18,9 +18,8 @@
 #include "bootstrap/identity.h"
 #include "comm/arguments.h"
 #include "comm/comm.h"
+#include "comm/transports.h"
 #include "profile/profile.h"
-#include "shm/shm.h"
-#include "tcp/tcp.h"
 #include "topology/host.h"
 #include "topology/map.h"
 
@@ -33,7 +32,8 @@ struct facts_card {
 	int32_t cores; /* of this rank alone */
 	uint64_t cpus[TT_HOST_CPUS /
 		      64]; /* it may run on: a rank that is bound to a core leaves the others to the others */
-	uint32_t transports; /* bit set, in the order of known_transports */
+	uint32_t transports; /* that it allows */
+	struct tt_transport_card plugin;
 	struct tt_rank_card place;
 	struct tt_constants constants; /* of the node's first rank: this host's */
 	struct tt_select_facts facts; /* rank 0's count */
@@ -49,48 +49,6 @@ struct address_card {
 	char message[256];
 	unsigned char address[TT_PORTS_TRANSPORTS][TUTTI_ADDRESS_BYTES];
 };
-
-typedef const tutti_transport *(*transport_entry)(void);
-static const transport_entry known_transports[] = {tt_transport_shm, tt_transport_tcp};
-
-/* ---- names of transports --------------------------------------------------------------------------------------- */
-
-static tutti_status
-unknown_transport(const char *name, size_t len)
-{
-	char known[128] = "";
-	size_t used = 0;
-
-	for (size_t i = 0; i < TT_COUNT_OF(known_transports); i++)
-		used += (size_t)snprintf(
-		    known + used, sizeof(known) - used, "%s%s", i ? ", " : "", known_transports[i]()->name);
-	return tt_fail(
-	    TUTTI_ERR_ARGUMENT, -1, "there is no transport \"%.*s\"; there are: %s", (int)len, name, known);
-}
-
-tutti_status
-tt_transports_parse(const char *text, uint32_t *set)
-{
-	*set = 0;
-	if (text == NULL) {
-		*set = (1u << TT_COUNT_OF(known_transports)) - 1;
-		return TUTTI_OK;
-	}
-	for (const char *p = text;; p++) {
-		const size_t len = strcspn(p, ",");
-		size_t i = 0;
-
-		while (i < TT_COUNT_OF(known_transports) && (strlen(known_transports[i]()->name) != len ||
-								strncmp(known_transports[i]()->name, p, len) != 0))
-			i++;
-		if (i == TT_COUNT_OF(known_transports))
-			return unknown_transport(p, len);
-		*set |= 1u << i;
-		p += len;
-		if (*p == '\0')
-			return TUTTI_OK;
-	}
-}
 
 /* ---- agreement ------------------------------------------------------------------------------------------------- */
 
@@ -223,12 +181,72 @@ take_rules(const char *rules, struct tt_select_facts *facts)
 	return tt_select_rules_check(facts->rules);
 }
 
+static tutti_environment
+environment(const tutti_comm *comm)
+{
+	tutti_environment env = {.size = sizeof(env),
+	    .rank = comm->rank,
+	    .nranks = comm->size,
+	    .lanes = TT_EXECUTOR_LANES + TT_P2P_LANES,
+	    .key = tt_world_key(comm->world),
+	    .interfaces = comm->settings.text[TT_SET_INTERFACES],
+	    .port_range = comm->settings.text[TT_SET_PORT_RANGE],
+	    .cores = comm->facts.cores,
+	    .connect_timeout_ms = comm->settings.timeout_ms > 0 ? comm->settings.timeout_ms : 300000,
+	    .peer_timeout_ms = PEER_TIMEOUT_MS,
+	    .connections = comm->settings.connections,
+	    .checksum = comm->settings.checksum,
+	    .provider = comm->provider,
+	    .offers = comm->offers};
+
+	env.local_ranks = tt_world_local_ranks(comm->world, &env.nlocal);
+	return env;
+}
+
+/* Ranks that share no memory may want a plug-in. It stays in the set only if it can be used. */
+static tutti_status
+load_plugin(tutti_comm *comm, struct tt_transport_wish *wish, struct tt_transport_card *card)
+{
+	tutti_environment env;
+
+	if (comm->world == NULL || (wish->set & TT_TRANSPORT_PLUGIN) == 0)
+		return TUTTI_OK;
+	if (comm->node_size == comm->size && (wish->set & TT_TRANSPORT_SHM) != 0) {
+		wish->set &= ~TT_TRANSPORT_PLUGIN;
+		return TUTTI_OK;
+	}
+	comm->provider = wish->provider;
+	env = environment(comm);
+	return tt_transports_load(wish, &env, &comm->log, &comm->plugin, card);
+}
+
+/* Have all ranks the same plug-in, and one way in common to use it? */
+static tutti_status
+agree_plugin(tutti_comm *comm, const struct facts_card *cards, uint32_t *set)
+{
+	tutti_environment env;
+	void *memory;
+
+	for (int r = 1; r < comm->size; r++)
+		if (strncmp(cards[r].plugin.name, cards[0].plugin.name, TT_TRANSPORT_NAME) != 0)
+			*set &= ~TT_TRANSPORT_PLUGIN;
+	if ((*set & TT_TRANSPORT_PLUGIN) == 0)
+		return TUTTI_OK;
+	TT_TRY(tt_alloc((size_t)comm->size, TUTTI_OFFER_BYTES, "the offers of the ranks", &memory));
+	comm->offers = memory;
+	for (int r = 0; r < comm->size; r++)
+		memcpy((char *)memory + (size_t)r * TUTTI_OFFER_BYTES, cards[r].plugin.offer, TUTTI_OFFER_BYTES);
+	env = environment(comm);
+	return tt_transports_agree(comm->plugin, &env, &comm->log, set);
+}
+
 /* Rank 0's rules, everybody's limits; without a world the rank's own. *own: what failed on this rank alone, after the
  * cards were exchanged. */
 static tutti_status
-agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t *agreed, tutti_status *own)
+agree_facts(
+    tutti_comm *comm, struct tt_transport_wish *wish, int64_t deadline_ns, uint32_t *agreed, tutti_status *own)
 {
-	struct facts_card mine = {.cores = tt_host_cores(), .transports = transports};
+	struct facts_card mine = {.cores = tt_host_cores()};
 	struct facts_card *cards;
 	void *memory;
 	tutti_status status;
@@ -248,7 +266,9 @@ agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t
 		status = know_host(comm, &mine.constants);
 	comm->facts = mine.facts;
 	comm->facts.cores = mine.cores;
-	*agreed = transports;
+	if (status == TUTTI_OK)
+		status = load_plugin(comm, wish, &mine.plugin);
+	*agreed = mine.transports = wish->set;
 	if (comm->world == NULL)
 		return status;
 
@@ -265,6 +285,8 @@ agree_facts(tutti_comm *comm, uint32_t transports, int64_t deadline_ns, uint32_t
 			    "allow are used",
 			    r);
 	}
+	if (*own == TUTTI_OK)
+		*own = agree_plugin(comm, cards, agreed);
 	tt_free(memory);
 	return TUTTI_OK;
 }
@@ -288,26 +310,6 @@ check_decisions(const tutti_comm *comm, const char *cards, size_t bytes)
 }
 
 /* ---- transports ------------------------------------------------------------------------------------------------ */
-
-static tutti_environment
-environment(const tutti_comm *comm)
-{
-	tutti_environment env = {.size = sizeof(env),
-	    .rank = comm->rank,
-	    .nranks = comm->size,
-	    .lanes = TT_EXECUTOR_LANES + TT_P2P_LANES,
-	    .key = tt_world_key(comm->world),
-	    .interfaces = comm->settings.text[TT_SET_INTERFACES],
-	    .port_range = comm->settings.text[TT_SET_PORT_RANGE],
-	    .cores = comm->facts.cores,
-	    .connect_timeout_ms = comm->settings.timeout_ms > 0 ? comm->settings.timeout_ms : 300000,
-	    .peer_timeout_ms = PEER_TIMEOUT_MS,
-	    .connections = comm->settings.connections,
-	    .checksum = comm->settings.checksum};
-
-	env.local_ranks = tt_world_local_ranks(comm->world, &env.nlocal);
-	return env;
-}
 
 /* The node's first rank takes the piece of memory that the local transports of its ranks share. */
 static tutti_status
@@ -395,24 +397,33 @@ connect_all(tutti_comm *comm, const struct address_card *cards, const int *port_
 	return TUTTI_OK;
 }
 
+/* With the transports that are open: then the rest is not needed. */
+static bool
+reaches_everybody(const tutti_comm *comm)
+{
+	for (int i = 0; i < comm->ports.nports; i++)
+		if (comm->node_size == comm->size ||
+		    (comm->ports.port[i].properties.capabilities & TUTTI_IS_LOCAL) == 0)
+			return true;
+	return false;
+}
+
 static tutti_status
 open_transports(tutti_comm *comm, uint32_t set, const uint64_t *offset_of, struct address_card *card, int *port_of)
 {
-	for (int i = 0; i < (int)TT_COUNT_OF(known_transports); i++) {
-		const tutti_transport *transport = known_transports[i]();
+	for (int i = 0; i < TT_PLACES; i++) {
+		const tutti_transport *transport = tt_transport_at(i, comm->plugin);
 		tutti_environment env = environment(comm);
-		const size_t need = transport->shared_need != NULL ? transport->shared_need(&env) : 0;
-		size_t bytes = TUTTI_ADDRESS_BYTES;
+		size_t need, bytes = TUTTI_ADDRESS_BYTES;
 
-		if ((set & (1u << i)) == 0)
+		if ((set & (1u << i)) == 0 || reaches_everybody(comm))
 			continue;
+		need = transport->shared_need != NULL ? transport->shared_need(&env) : 0;
 		if (need > 0) {
 			if (comm->node_size == 1)
 				continue; /* a local transport, and nobody to reach */
 			env.shared = tt_segment_at(comm->segment, offset_of[env.local_ranks[0]]);
 			env.shared_bytes = need;
-		} else if (comm->node_size == comm->size && comm->ports.nports > 0) {
-			continue; /* all ranks are reached already */
 		}
 		TT_TRY(tt_ports_open(&comm->ports, transport, &env));
 		TT_TRY(tt_ports_address(&comm->ports, comm->ports.nports - 1, card->address[i], &bytes));
@@ -460,9 +471,9 @@ join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns
 	TT_TRY(tt_alloc(1, sizeof(*mine) + (size_t)comm->size * sizeof(uint64_t), "an address card", &memory));
 	mine = memory;
 	offsets = (uint64_t *)(void *)(mine + 1);
-	for (size_t i = 0; i < TT_COUNT_OF(known_transports) && status == TUTTI_OK; i++)
+	for (int i = 0; i < TT_PLACES && status == TUTTI_OK; i++)
 		if ((set & (1u << i)) != 0)
-			status = take_shared(comm, known_transports[i](), &env);
+			status = take_shared(comm, tt_transport_at(i, comm->plugin), &env);
 	if (status == TUTTI_OK && comm->node_size > 1 && comm->node_rank == 0)
 		status = tt_segment_take(comm->segment, stage_need(comm), &comm->stage_offset);
 	note_failure(status, &mine->status, mine->message, sizeof(mine->message));
@@ -626,20 +637,22 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 {
 	const struct tt_failure_ways ways = {comm, way_send, way_alarm, way_wake};
 	const struct tt_world_handler handler = {comm, on_message, on_lost, on_left, on_alarm};
-	uint32_t transports = 0, set;
+	struct tt_transport_wish wish = {0};
+	uint32_t set;
 	tutti_status status = tt_failure_create(comm->rank, comm->size, &ways, &comm->log, &comm->failure);
 
 	if (status == TUTTI_OK)
-		status = tt_transports_parse(comm->settings.text[TT_SET_TRANSPORTS], &transports);
+		status = tt_transports_wish(comm->settings.text[TT_SET_TRANSPORTS],
+		    comm->settings.text[TT_SET_PLUGINS], comm->settings.text[TT_SET_FABRIC_PROVIDER], &wish);
 	if (status != TUTTI_OK && meeting != NULL)
 		tt_meeting_close(meeting);
 	TT_TRY(status);
 	if (comm->size > 1) {
-		TT_TRY(meet(comm, rendezvous, meeting, (transports & 1u) != 0, deadline_ns));
+		TT_TRY(meet(comm, rendezvous, meeting, (wish.set & TT_TRANSPORT_SHM) != 0, deadline_ns));
 		TT_TRY(tt_shrink_prepare(comm, deadline_ns));
 	}
 	TT_TRY(tt_lineage_found(&comm->lineage, comm->segment, comm->parent != NULL ? &comm->parent->lineage : NULL));
-	TT_TRY(agree_facts(comm, transports, deadline_ns, &set, &status));
+	TT_TRY(agree_facts(comm, &wish, deadline_ns, &set, &status));
 	comm->crowded = comm->facts.most_per_host > comm->facts.cores;
 	comm->facts.stage.staging_bytes = (uint64_t)comm->facts.staging_bytes;
 	if (comm->crowded)
@@ -694,6 +707,7 @@ dismantle(tutti_comm *comm)
 	tt_fd_close(comm->door);
 	tt_world_destroy(comm->world); /* the background thread rings the ports' bell: it ends first */
 	tt_ports_fini(&comm->ports);
+	tt_free(comm->offers);
 	tt_lineage_leave(&comm->lineage);
 	tt_segment_close(comm->segment);
 	tt_executor_destroy(comm->executor);

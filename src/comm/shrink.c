@@ -19,6 +19,7 @@
 #include "bootstrap/survivors.h"
 #include "comm/arguments.h"
 #include "comm/comm.h"
+#include "comm/transports.h"
 
 #define DEFAULT_MS 30000
 #define PEER_TIMEOUT_MS 10000
@@ -238,7 +239,7 @@ shrink(struct shrink *s, tutti_comm **child)
 static tutti_status
 settle(struct shrink *s, const tutti_config *config)
 {
-	uint32_t transports;
+	struct tt_transport_wish wish;
 	int64_t timeout_ms = DEFAULT_MS;
 	tutti_status status;
 
@@ -246,7 +247,8 @@ settle(struct shrink *s, const tutti_config *config)
 		TT_TRY(tt_settings_copy(&s->comm->settings, &s->settings));
 	else
 		TT_TRY(tt_settings_init(&s->settings, config));
-	status = tt_transports_parse(s->settings.text[TT_SET_TRANSPORTS], &transports);
+	status =
+	    tt_transports_wish(s->settings.text[TT_SET_TRANSPORTS], s->settings.text[TT_SET_PLUGINS], NULL, &wish);
 	if (status != TUTTI_OK)
 		tt_settings_fini(&s->settings);
 	if (config != NULL && config->timeout_ms > 0)

@@ -19,6 +19,7 @@
 #include "base/process.h"
 #include "comm/arguments.h"
 #include "comm/comm.h"
+#include "comm/transports.h"
 
 #define VERDICT_MS 300 /* a verdict on the parent is there by then, if there is to be one */
 
@@ -89,10 +90,11 @@ static bool
 is_at_home(const struct split *s)
 {
 	const int *node_of = tt_world_node_of(s->comm->world);
-	uint32_t transports;
+	struct tt_transport_wish wish;
 
-	if (tt_transports_parse(s->settings.text[TT_SET_TRANSPORTS], &transports) != TUTTI_OK ||
-	    (transports & 1u) == 0)
+	if (tt_transports_wish(s->settings.text[TT_SET_TRANSPORTS], s->settings.text[TT_SET_PLUGINS], NULL, &wish) !=
+		TUTTI_OK ||
+	    (wish.set & TT_TRANSPORT_SHM) == 0)
 		return false;
 	for (int r = 0; r < s->comm->size; r++)
 		if (s->cards[r].color == s->mine.color && node_of[r] != node_of[s->comm->rank])
@@ -249,13 +251,14 @@ tell_failure(const struct split *s)
 static tutti_status
 settle(struct split *s, const tutti_config *config)
 {
-	uint32_t transports;
+	struct tt_transport_wish wish;
 	tutti_status status;
 
 	if (config == NULL)
 		return tt_settings_copy(&s->comm->settings, &s->settings);
 	TT_TRY(tt_settings_init(&s->settings, config));
-	status = tt_transports_parse(s->settings.text[TT_SET_TRANSPORTS], &transports);
+	status =
+	    tt_transports_wish(s->settings.text[TT_SET_TRANSPORTS], s->settings.text[TT_SET_PLUGINS], NULL, &wish);
 	if (status != TUTTI_OK)
 		tt_settings_fini(&s->settings);
 	return status;

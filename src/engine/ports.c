@@ -30,6 +30,18 @@ tt_ports_init(struct tt_ports *ports, int rank, int nranks)
 }
 
 tutti_status
+tt_transport_failed(const tutti_transport *transport, tutti_status status)
+{
+	char why[256] = "";
+
+	if (status == TUTTI_OK || transport->size < offsetof(tutti_transport, why) + sizeof(transport->why) ||
+	    transport->why == NULL)
+		return status;
+	transport->why(why, sizeof(why));
+	return tt_fail(status, -1, "transport %s: %s", transport->name, why);
+}
+
+tutti_status
 tt_ports_open(struct tt_ports *ports, const tutti_transport *transport, const tutti_environment *env)
 {
 	struct tt_port *port = &ports->port[ports->nports];
@@ -37,7 +49,7 @@ tt_ports_open(struct tt_ports *ports, const tutti_transport *transport, const tu
 	if (ports->nports == TT_PORTS_TRANSPORTS)
 		return tt_fail(
 		    TUTTI_ERR_INTERNAL, -1, "more than %d transports in one communicator", TT_PORTS_TRANSPORTS);
-	TT_TRY(transport->open(env, &port->endpoint));
+	TT_TRY(tt_transport_failed(transport, transport->open(env, &port->endpoint)));
 	port->transport = transport;
 	port->properties = (tutti_properties){.size = sizeof(port->properties)};
 	transport->properties(port->endpoint, &port->properties);
@@ -50,7 +62,9 @@ tt_ports_open(struct tt_ports *ports, const tutti_transport *transport, const tu
 tutti_status
 tt_ports_address(struct tt_ports *ports, int port, void *address, size_t *bytes)
 {
-	return ports->port[port].transport->address(ports->port[port].endpoint, address, bytes);
+	const tutti_transport *transport = ports->port[port].transport;
+
+	return tt_transport_failed(transport, transport->address(ports->port[port].endpoint, address, bytes));
 }
 
 tutti_status
@@ -58,7 +72,8 @@ tt_ports_connect(struct tt_ports *ports, int port, int peer, const void *address
 {
 	tutti_link *link;
 
-	TT_TRY(ports->port[port].transport->connect(ports->port[port].endpoint, peer, address, bytes, &link));
+	TT_TRY(tt_transport_failed(ports->port[port].transport,
+	    ports->port[port].transport->connect(ports->port[port].endpoint, peer, address, bytes, &link)));
 	ports->peers[peer].link = link;
 	ports->peers[peer].port = (uint8_t)port;
 	return TUTTI_OK;

@@ -33,6 +33,9 @@ struct tt_ports {
 };
 
 tutti_status tt_ports_init(struct tt_ports *ports, int rank, int nranks);
+/* Passes on what a call of a transport returned. A plug-in has an error record of its own: what it says becomes this
+ * library's. */
+tutti_status tt_transport_failed(const tutti_transport *transport, tutti_status status);
 /* Opens one more endpoint. */
 tutti_status tt_ports_open(struct tt_ports *ports, const tutti_transport *transport, const tutti_environment *env);
 /* Address of port `port`: TUTTI_ADDRESS_BYTES of room. */

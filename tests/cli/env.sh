@@ -12,7 +12,7 @@ line_of() {
 }
 every_variable() {
 	local name
-	for name in LOG LOG_FILE TRANSPORTS FABRIC_PROVIDER INTERFACES PORT_RANGE TIMEOUT_MS ALGORITHM PROFILE TRACE \
+	for name in LOG LOG_FILE TRANSPORTS FABRIC_PROVIDER PLUGINS INTERFACES PORT_RANGE TIMEOUT_MS ALGORITHM PROFILE TRACE \
 		SECRET_FILE REPRODUCIBLE PROGRESS_THREAD RANK SIZE LOCAL_RANK LOCAL_SIZE; do
 		line_of "TUTTI_$name" >/dev/null || {
 			echo "TUTTI_$name is missing"
@@ -26,6 +26,8 @@ check "a value of the environment says so" expect_match '^TUTTI_LOG +info +envir
 	"$(TUTTI_LOG=info line_of TUTTI_LOG)"
 check "what tutti run gives its ranks is shown" expect_match '^TUTTI_SIZE +3 +environment ' \
 	"$("$tutti" run -n 3 --no-prefix "$tutti" env | grep TUTTI_SIZE | sort -u)"
+check "the plug-in that is missing is named with the folder" expect_match '^tutti-fabric.so +- +not found .*/nowhere' \
+	"$(TUTTI_PLUGINS=/nowhere "$tutti" env 2>/dev/null | grep '^tutti-fabric')"
 unknown() {
 	TUTTI_LGO=info "$tutti" env >"$work/out" 2>"$work/err"
 	expect 0 $? && expect_match '^TUTTI_LGO +info .*UNKNOWN' "$(cat "$work/out")" &&
