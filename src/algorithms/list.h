@@ -40,6 +40,7 @@
 	entry(tt_broadcast_circulant16) \
 	entry(tt_broadcast_node) \
 	entry(tt_broadcast_hierarchical) \
+	entry(tt_broadcast_lanes) \
 	entry(tt_reduce_direct) \
 	entry(tt_reduce_binomial) \
 	entry(tt_reduce_knomial) \
@@ -50,6 +51,7 @@
 	entry(tt_reduce_circulant16) \
 	entry(tt_reduce_node) \
 	entry(tt_reduce_hierarchical) \
+	entry(tt_reduce_lanes) \
 	entry(tt_scatter_linear) \
 	entry(tt_scatter_binomial) \
 	entry(tt_scatter_node) \
