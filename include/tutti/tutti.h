@@ -175,6 +175,7 @@ TUTTI_API int tutti_comm_rank(const tutti_comm *comm);
 TUTTI_API int tutti_comm_size(const tutti_comm *comm);
 TUTTI_API int tutti_comm_node_rank(const tutti_comm *comm); /* among the ranks that share this node's memory */
 TUTTI_API int tutti_comm_node_size(const tutti_comm *comm);
+TUTTI_API int tutti_comm_node(const tutti_comm *comm); /* my node's number: nodes are counted in the order of their first rank */
 /* Why the communicator failed; TUTTI_OK while healthy. `error` may be NULL, else error->size must be set. */
 TUTTI_API tutti_status tutti_comm_error(const tutti_comm *comm, tutti_error *error);
 /* The calling thread's latest failure of any function. */

@@ -55,7 +55,7 @@ check_ranks(int size, int rank, tutti_comm **comm)
 static void
 warn_of_settings(const struct tt_settings *settings, int rank)
 {
-	static const enum tt_setting idle[] = {TT_SET_FABRIC_PROVIDER, TT_SET_TRACE};
+	static const enum tt_setting idle[] = {TT_SET_TRACE};
 	const struct tt_log log = tt_settings_log(settings, rank);
 	const char *names[8];
 	const int n = rank == 0 ? tt_settings_unknown(names, 8) : 0;
@@ -191,6 +191,14 @@ int
 tutti_comm_node_rank(const tutti_comm *comm)
 {
 	return comm != NULL ? comm->node_rank : -1;
+}
+
+int
+tutti_comm_node(const tutti_comm *comm)
+{
+	if (comm == NULL)
+		return -1;
+	return comm->world != NULL ? tt_world_node_of(comm->world)[comm->rank] : 0;
 }
 
 int

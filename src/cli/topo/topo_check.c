@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * topo_check.c - what slows Tutti down on this host, each with the remedy. A line is a problem; nothing to say is good.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/topo/topo_job.h"
+#include "topology/host_file.h"
+
+#define SLOW_GBPS 10.0
+#define LEAST_MEMLOCK ((rlim_t)64 << 20)
+
+struct findings {
+	char *text;
+	size_t capacity, used;
+};
+
+TT_PRINTF(3, 4)
+static void
+add(struct findings *f, const char *remedy, const char *format, ...)
+{
+	va_list arguments;
+	int n;
+
+	if (f->used >= f->capacity)
+		return;
+	va_start(arguments, format);
+	n = vsnprintf(f->text + f->used, f->capacity - f->used, format, arguments);
+	va_end(arguments);
+	f->used += n > 0 ? (size_t)n : 0;
+	if (f->used >= f->capacity)
+		return;
+	n = snprintf(f->text + f->used, f->capacity - f->used, "\n    remedy: %s\n", remedy);
+	f->used += n > 0 ? (size_t)n : 0;
+}
+
+static void
+check_cores(struct findings *f, const struct tt_topo_host *host)
+{
+	if (host->quota > 0 && host->quota < host->ranks)
+		add(f,
+		    "raise the limit (docker --cpus, Kubernetes limits.cpu, systemd CPUQuota), or start fewer ranks",
+		    "the control group allows %.3g cores' worth of time to %d ranks: they are stopped in turns",
+		    host->quota, host->ranks);
+	else if (host->ranks > host->cores)
+		add(f, "start one rank for each core",
+		    "%d ranks share %d cores: each operation waits until every rank has had its turn", host->ranks,
+		    host->cores);
+	if (!host->bound && host->topology->numa_nodes > 1 && host->ranks > 0)
+		add(f, "bind them: tutti run --bind core, mpirun --bind-to core, srun --cpu-bind=cores",
+		    "ranks may run on several of %d NUMA nodes, so their memory may be far from them",
+		    host->topology->numa_nodes);
+	if (host->topology->kinds > 1)
+		add(f, "bind ranks to cores of one kind (taskset, tutti run under taskset)",
+		    "the cores are of %d kinds: the slowest holds up every operation", host->topology->kinds);
+}
+
+/* Reads a child's memory, as ranks would read each other's. */
+static bool
+can_read_others(int *why)
+{
+	int pipes[2], status;
+	char here = 1, there = 2, byte;
+	struct iovec local = {&there, 1}, remote = {&here, 1};
+	pid_t child;
+	ssize_t n;
+
+	if (pipe(pipes) != 0)
+		return true;
+	child = fork();
+	if (child == 0) {
+		close(pipes[1]);
+		(void)!read(pipes[0], &byte, 1); /* until the parent has looked */
+		_exit(0);
+	}
+	close(pipes[0]);
+	n = child > 0 ? process_vm_readv(child, &local, 1, &remote, 1, 0) : 1;
+	*why = errno;
+	close(pipes[1]);
+	if (child > 0)
+		(void)waitpid(child, &status, 0);
+	return n == 1;
+}
+
+static void
+check_memory(struct findings *f, const struct tt_topo_host *host)
+{
+	struct rlimit locked;
+	int why = 0;
+
+	if (host->groups > 1)
+		add(f,
+		    "let the ranks share the network and user namespace, run as one user, and do not set "
+		    "TUTTI_TRANSPORTS=tcp",
+		    "the ranks of this host share memory only in %d groups, and talk by TCP otherwise", host->groups);
+	if (!can_read_others(&why))
+		add(f, "allow it (docker --cap-add=SYS_PTRACE, or a seccomp profile with process_vm_readv)",
+		    "the memory of other processes cannot be read (%s): large copies take two steps instead of one",
+		    strerror(why));
+	else if (tt_host_read_number("", "/proc/sys/kernel/yama/ptrace_scope", 0) > 0)
+		add(f, "sysctl kernel.yama.ptrace_scope=0, where other users of this host are trusted",
+		    "ranks may not read each other's memory (ptrace_scope): large copies take two steps instead of "
+		    "one");
+	if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur != RLIM_INFINITY &&
+	    locked.rlim_cur < LEAST_MEMLOCK)
+		add(f, "ulimit -l unlimited, or memlock in /etc/security/limits.conf",
+		    "only %llu KiB of memory may be locked: network cards with RDMA need more",
+		    (unsigned long long)locked.rlim_cur >> 10);
+}
+
+static void
+check_network(struct findings *f, const struct tt_topo_host *host)
+{
+	const struct tt_topology *t = host->topology;
+	bool any = false;
+
+	for (int i = 0; i < t->nics; i++) {
+		const struct tt_topo_nic *nic = &t->nic[i];
+
+		any = any || nic->up;
+		if (!nic->up && !nic->is_virtual)
+			add(f, "ip link set NAME up, or look at its cable", "network card %s is down", nic->name);
+		else if (nic->up && nic->gbps > 0 && nic->gbps < SLOW_GBPS && !host->alone)
+			add(f, "leave it out: TUTTI_INTERFACES=^NAME; or look at ethtool NAME for what it could do",
+			    "network card %s runs at %g Gb/s", nic->name, nic->gbps);
+	}
+	if (!any && !host->alone)
+		add(f, "see ip link", "no network card is up");
+}
+
+static void
+check_clock(struct findings *f)
+{
+	static const char *const quick[] = {
+	    "tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "timebase"};
+	char source[64];
+
+	if (!tt_host_read(
+		"", source, sizeof(source), "/sys/devices/system/clocksource/clocksource0/current_clocksource"))
+		return;
+	for (size_t i = 0; i < TT_COUNT_OF(quick); i++)
+		if (strcmp(source, quick[i]) == 0)
+			return;
+	add(f, "clocksource=tsc on the kernel's command line, if the machine is sound",
+	    "the clock is read from %s, by a system call each time", source);
+}
+
+void
+tt_topo_check_host(const struct tt_topo_host *host, char *findings, size_t capacity)
+{
+	struct findings f = {findings, capacity, 0};
+
+	findings[0] = '\0';
+	check_cores(&f, host);
+	check_memory(&f, host);
+	check_network(&f, host);
+	check_clock(&f);
+}
