@@ -353,18 +353,19 @@ measure_idle(struct bench *b)
 
 /* ---- ranks ---------------------------------------------------------------------------------------------------------- */
 
-/* A rank for a core: where the scheduler moves them, a median means little. */
+/* As many ranks on each core: where the scheduler moves them, or leaves a core with more than its share, a median means
+ * little. */
 static void
 pin(const struct options *o, int rank)
 {
 	cpu_set_t all, one;
 	int nth = -1;
 
-	if (o->ranks > o->cores || sched_getaffinity(0, sizeof(all), &all) != 0)
+	if (sched_getaffinity(0, sizeof(all), &all) != 0)
 		return;
 	CPU_ZERO(&one);
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &all) && ++nth == rank)
+		if (CPU_ISSET(cpu, &all) && ++nth == rank % o->cores)
 			CPU_SET(cpu, &one);
 	(void)sched_setaffinity(0, sizeof(one), &one);
 }

@@ -20,8 +20,10 @@
 #define TIGHT_POLLS 64 /* without a pause: what comes within a few hundred ns is seen at once */
 #define SPIN_POLLS 200 /* with a pause: 4 to 10 us in all */
 #define YIELD_POLLS 200 /* some 60 us if nobody else is runnable here; else the peer may be, and gets its turn */
-#define CROWDED_YIELDS 64 /* where the peer probably needs this very core: it runs while this rank yields */
+#define CROWDED_YIELDS 1000 /* where the peer probably needs this very core; 0.3 ms if it does not */
 #define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
+#define HOG_COST 16 /* quick yields that make up for a slow one */
+#define HOG_SURE 64 /* so many more slow ones: it is no accident */
 #define HOGGED_WAITS 1000
 #define HOGGED_POLLS 600 /* with a pause: 30 to 60 us; then to sleep: a waker gets the core back from a hog at once */
 #define NS_PER_S INT64_C(1000000000)
@@ -33,18 +35,31 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->yields = crowded ? CROWDED_YIELDS : YIELD_POLLS;
 	ladder->step = 0;
 	ladder->crowded = crowded;
-	ladder->hogged = 0;
+	ladder->hogged = ladder->slow = 0;
 }
 
-/* A yield to a peer comes back soon; a yield to a program that only computes comes back a time slice later. */
-static void
+bool
+tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns)
+{
+	if (ns <= HOG_NS) {
+		ladder->slow -= ladder->slow > 0;
+		return false;
+	}
+	ladder->slow += HOG_COST;
+	if (!ladder->crowded || ladder->slow >= HOG_SURE) {
+		ladder->hogged = HOGGED_WAITS;
+		ladder->slow = 0;
+	}
+	return ladder->crowded;
+}
+
+static bool
 yield(struct tt_ladder *ladder)
 {
 	const int64_t before = tt_now_ns();
 
 	sched_yield();
-	if (tt_now_ns() - before > HOG_NS)
-		ladder->hogged = HOGGED_WAITS;
+	return tt_ladder_yielded(ladder, tt_now_ns() - before);
 }
 
 bool
@@ -56,10 +71,13 @@ tt_ladder_step(struct tt_ladder *ladder)
 	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields))
 		return true;
 	ladder->step = step + 1;
-	if (step >= spins)
-		yield(ladder);
-	else if (step >= TIGHT_POLLS)
+	if (step >= spins) {
+		if (yield(ladder))
+			ladder->step =
+			    spins + ladder->yields; /* enough for this wait; another look before the sleep */
+	} else if (step >= TIGHT_POLLS) {
 		tt_pause();
+	}
 	return false;
 }
 

@@ -17,7 +17,8 @@ struct tt_ladder {
 	uint32_t yields; /* polls with a yield between them, before sleeping */
 	uint32_t step; /* polls so far */
 	bool crowded; /* more ranks than cores: yield at once */
-	uint32_t hogged; /* moves left in which not to yield: the last time somebody else took the whole time slice */
+	uint32_t hogged; /* moves left in which not to yield: somebody else took the whole time slice */
+	uint32_t slow; /* how much longer than among ranks yields have taken lately */
 };
 
 /* `crowded`: more ranks than cores share this host. */
@@ -31,6 +32,12 @@ tt_ladder_reset(struct tt_ladder *ladder)
 }
 /* Pauses or yields. Returns true when it is time to sleep (or to look at slow things: deadlines, deaths). */
 bool tt_ladder_step(struct tt_ladder *ladder);
+
+/* What the ladder makes of a yield that took so long: true, if this wait has had enough of them. A yield to a peer comes
+ * back soon; one to a program that only computes comes back a time slice later, and where ranks share cores with such
+ * programs, or compute themselves, a sleeper gets its core back sooner. Among ranks that only wait for each other yields
+ * are the quickest way, and a slow one is an accident. */
+bool tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns);
 
 /* Sleeps while *word == value, at most until deadline_ns; shared between processes. Spurious returns happen. */
 void tt_futex_wait(tt_atomic_u32 *word, uint32_t value, int64_t deadline_ns);

@@ -336,6 +336,8 @@ open_stage(tutti_comm *comm, const tutti_environment *env)
 		return TUTTI_OK;
 	TT_TRY(tt_node_stage_create(tt_segment_at(comm->segment, comm->stage_offset), comm->node_size,
 	    comm->node_rank, env->local_ranks, &comm->facts.stage, &comm->stage));
+	if (comm->crowded)
+		tt_node_stage_share_cores(comm->stage);
 	return tt_executor_use_stage(comm->executor, comm->stage);
 }
 

@@ -8,6 +8,8 @@
 #define BYTES_MOST ((size_t)64 << 10) /* of all rows: beyond it the long way is nothing beside the work */
 #define TIGHT_POLLS 1000 /* without a pause: 1 to 2 us, in which most others come */
 #define PAUSED_POLLS 100 /* 2 to 5 us more */
+#define TURNS 200 /* of advancing: more means that it is not a small call */
+#define CROWDED_TURNS 64 /* with a yield */
 #define PORTS_CALLS 64
 
 /* ---- opening one ------------------------------------------------------------------------------------------------ */
@@ -89,15 +91,26 @@ start(tutti_comm *comm, const struct tt_intent *intent, const struct tt_shortcut
 	return status;
 }
 
+/* Is it worth another look? */
+static bool
+may_have_come(tutti_comm *comm, uint32_t turn)
+{
+	if (TT_LIKELY(!comm->crowded))
+		return turn < TURNS && tt_node_stage_spin(comm->stage, TIGHT_POLLS, PAUSED_POLLS);
+	if (!tt_node_stage_needs_core(comm->stage) && tt_node_stage_spin(comm->stage, TIGHT_POLLS, PAUSED_POLLS))
+		return true;
+	return turn < CROWDED_TURNS && tt_load_relaxed(&comm->contenders) == 0 && !tt_ladder_step(&comm->ladder);
+}
+
 /* Looks for the end as long as it is likely to be near. */
 static bool
 ends_soon(tutti_comm *comm, tutti_status status)
 {
-	const int tight = comm->crowded ? 1 : TIGHT_POLLS, paused = comm->crowded ? 0 : PAUSED_POLLS;
 	const void *mark;
 	int moved = 0, rank;
 
-	while (status == TUTTI_IN_PROGRESS && tt_node_stage_spin(comm->stage, tight, paused))
+	tt_ladder_reset(&comm->ladder);
+	for (uint32_t turn = 0; status == TUTTI_IN_PROGRESS && may_have_come(comm, turn); turn++)
 		status = tt_node_stage_advance(comm->stage, &moved, &rank, &mark);
 	return status == TUTTI_OK;
 }

@@ -48,12 +48,6 @@ tt_stage_chunk(const struct tt_node_stage *s, uint64_t tick, size_t bytes, size_
 	return begin;
 }
 
-size_t
-tt_stage_row_chunk(const struct tt_node_stage *s)
-{
-	return s->chunk / (size_t)s->members / TT_STAGE_GRAIN * TT_STAGE_GRAIN;
-}
-
 struct tt_stage_line *
 tt_stage_line(const struct tt_node_stage *s, int member)
 {
@@ -65,6 +59,8 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 {
 	struct tt_stage_line *line = &s->lines[s->me].line[tick % 2];
 
+	if (s->shares_cores)
+		tt_stage_tell_core(s);
 	if (tick == s->first) {
 		memcpy(line->mark, s->mark, TUTTI_MARK_BYTES);
 		line->past = s->past;
@@ -82,20 +78,26 @@ tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks)
 	tt_stage_wake_sleepers(s);
 }
 
-/* Has the word come to `value`? If not, it is what tt_node_stage_spin() looks at. */
+/* Has the member's word come to `value`? If not, it is what tt_node_stage_spin() looks at. */
 static bool
-reached(struct tt_node_stage *s, const tt_atomic_u64 *word, uint64_t value)
+reached(struct tt_node_stage *s, int member, const tt_atomic_u64 *word, uint64_t value)
 {
 	if (tt_load_acquire(word) >= value) /* pairs with the releases in tt_stage_publish() and _publish_done() */
 		return true;
 	s->awaited = word;
 	s->awaited_value = value;
+	s->awaited_member = member;
+	s->awaited_end = member + 1;
 	return false;
 }
 
 bool
 tt_node_stage_spin(const struct tt_node_stage *s, int tight, int polls)
 {
+	if (s->awaited == NULL) {
+		tt_pause();
+		return true;
+	}
 	for (int i = 0; i < tight; i++)
 		if (tt_load_relaxed(s->awaited) >= s->awaited_value)
 			return true;
@@ -112,7 +114,7 @@ tt_stage_met(struct tt_node_stage *s, int member)
 {
 	const struct tt_stage_line *line = tt_stage_line(s, member);
 
-	if (!reached(s, &line->tick, s->now + 1))
+	if (!reached(s, member, &line->tick, s->now + 1))
 		return TUTTI_IN_PROGRESS;
 	if (s->now != s->first)
 		return TUTTI_OK;
@@ -126,6 +128,7 @@ tt_stage_all_met(struct tt_node_stage *s)
 	for (; s->seen < s->members; s->seen++) {
 		const tutti_status status = s->seen == s->me ? TUTTI_OK : tt_stage_met(s, s->seen);
 
+		s->awaited_end = s->members;
 		if (status != TUTTI_OK)
 			return status;
 	}
@@ -136,9 +139,12 @@ tt_stage_all_met(struct tt_node_stage *s)
 bool
 tt_stage_all_done(struct tt_node_stage *s, uint64_t ticks)
 {
-	for (; s->seen < s->members; s->seen++)
-		if (s->seen != s->me && !reached(s, &s->lines[s->seen].done.ticks, ticks))
+	for (; s->seen < s->members; s->seen++) {
+		if (s->seen != s->me && !reached(s, s->seen, &s->lines[s->seen].done.ticks, ticks)) {
+			s->awaited_end = s->members;
 			return false;
+		}
+	}
 	s->seen = 0;
 	if (s->finished < ticks)
 		s->finished = ticks;

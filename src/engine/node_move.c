@@ -19,7 +19,7 @@
 #include "base/error.h"
 #include "engine/node_stage_parts.h"
 
-/* Are slots divided into a row for each member? */
+/* Are lines and slots divided into a row for each member? */
 static bool
 by_rows(const struct tt_node_stage *s)
 {
@@ -30,24 +30,23 @@ by_rows(const struct tt_node_stage *s)
 static size_t
 each_tick(const struct tt_node_stage *s)
 {
-	return by_rows(s) ? tt_stage_row_chunk(s) : s->chunk;
+	return by_rows(s) ? s->row : s->chunk;
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
-/* This tick's chunk of each member's row goes to its place in the slot. */
+/* This tick's chunk of each member's row goes to its place. */
 static void
 enter_rows(struct tt_node_stage *s)
 {
-	unsigned char *slot = tt_stage_slot(s, s->me, s->now);
+	unsigned char *rows = tt_stage_payload(s, s->me);
 
 	for (int j = 0; j < s->members; j++) {
 		size_t len;
-		const size_t at = tt_stage_chunk(s, s->now, s->job.pieces[j].iov_len, tt_stage_row_chunk(s), &len);
+		const size_t at = tt_stage_chunk(s, s->now, s->job.pieces[j].iov_len, s->row, &len);
 
 		if (j != s->me && len > 0)
-			memcpy(slot + (size_t)j * tt_stage_row_chunk(s),
-			    (const unsigned char *)s->job.pieces[j].iov_base + at, len);
+			memcpy(rows + (size_t)j * s->row, (const unsigned char *)s->job.pieces[j].iov_base + at, len);
 	}
 }
 
@@ -102,7 +101,7 @@ read_every_row(struct tt_node_stage *s)
 static void
 read_my_rows(struct tt_node_stage *s)
 {
-	const size_t mine = (size_t)s->me * tt_stage_row_chunk(s);
+	const size_t mine = (size_t)s->me * s->row;
 
 	for (int k = 0; k < s->members; k++) {
 		const int j = (s->me + k) % s->members;
@@ -115,11 +114,11 @@ static void
 add_my_rows(struct tt_node_stage *s)
 {
 	size_t len;
-	const size_t at = tt_stage_chunk(s, s->now, s->job.bytes, tt_stage_row_chunk(s), &len);
+	const size_t at = tt_stage_chunk(s, s->now, s->job.bytes, s->row, &len);
 
 	if (len > 0)
 		tt_stage_sum(s, s->job.dst + at, (const unsigned char *)s->job.pieces[s->me].iov_base + at,
-		    (size_t)s->me * tt_stage_row_chunk(s), len);
+		    (size_t)s->me * s->row, len);
 }
 
 static void
@@ -215,7 +214,7 @@ receive(struct tt_node_stage *s)
 		s->seen = status == TUTTI_ERR_MISMATCH ? s->job.root : 0;
 		return status;
 	}
-	read_from(s, s->job.root, by_rows(s) ? (size_t)s->me * tt_stage_row_chunk(s) : 0, &own, NULL);
+	read_from(s, s->job.root, by_rows(s) ? (size_t)s->me * s->row : 0, &own, NULL);
 	return TUTTI_OK;
 }
 

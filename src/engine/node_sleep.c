@@ -16,6 +16,8 @@
  * To publish costs a system call only if somebody sleeps. A ring counts until it has been heard: one that comes before
  * the sleep ends it at once.
  */
+#include <sched.h>
+
 #include "base/asymmetric.h"
 #include "base/wait.h"
 #include "engine/node_stage.h"
@@ -36,6 +38,45 @@ all_have_joined(const struct tt_node_stage *s)
 			return false;
 	return s->joined;
 }
+
+/* ---- cores -------------------------------------------------------------------------------------------------- */
+
+void
+tt_node_stage_share_cores(struct tt_node_stage *s)
+{
+	s->shares_cores = true;
+}
+
+void
+tt_stage_tell_core(struct tt_node_stage *s)
+{
+	const uint32_t core = (uint32_t)sched_getcpu() + 1; /* 0, where it cannot be told */
+
+	if (TT_UNLIKELY(core != tt_load_relaxed(&s->lines[s->me].bed.core)))
+		tt_store_relaxed(&s->lines[s->me].bed.core, core);
+}
+
+bool
+tt_node_stage_needs_core(const struct tt_node_stage *s)
+{
+	const uint32_t core = (uint32_t)sched_getcpu() + 1;
+	size_t word;
+
+	if (s->awaited == NULL)
+		return true;
+	word = (size_t)((const char *)s->awaited - (const char *)&s->lines[s->awaited_member]);
+	for (int j = s->awaited_member; j < s->awaited_end; j++) {
+		const char *member = (const char *)&s->lines[j];
+		const uint32_t where = tt_load_relaxed(&s->lines[j].bed.core);
+
+		if (j != s->me && (where == core || where == 0) &&
+		    tt_load_relaxed((const tt_atomic_u64 *)(const void *)(member + word)) < s->awaited_value)
+			return true;
+	}
+	return false;
+}
+
+/* ---- sleeping ----------------------------------------------------------------------------------------------- */
 
 static void
 ring(struct tt_node_stage *s, int member)

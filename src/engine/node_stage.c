@@ -91,6 +91,7 @@ tt_node_stage_create(void *shared, int members, int me, const int *ranks, const 
 	s->chunk = chunk_bytes(members, (size_t)facts->staging_bytes / 2);
 	s->result = result_bytes(members, s->chunk);
 	tt_large_init(s, facts, (unsigned char *)shared + small_need(members, s->chunk));
+	s->row_most = s->chunk / (size_t)members / TT_STAGE_GRAIN * TT_STAGE_GRAIN;
 	s->phase = TT_STAGE_ENDED;
 	tt_stage_make_bed(s);
 	*stage = s;
@@ -127,31 +128,33 @@ has_pieces(const struct tt_node_stage *s)
 	return s->job.kind == TT_NODE_REDUCE_SCATTER || s->job.kind == TT_NODE_ALL_GATHER;
 }
 
-/* Ticks of a job: the longest of the pieces decides, which all members know. */
-static uint64_t
-ticks_of(const struct tt_node_stage *s)
+/* The longest row or piece, which all members know. */
+static size_t
+widest(const struct tt_node_stage *s)
+{
+	size_t bytes = s->job.bytes;
+
+	for (int j = 0; has_pieces(s) && j < s->members; j++)
+		bytes = tt_max_size(bytes, s->job.pieces[j].iov_len);
+	return bytes;
+}
+
+/* How the job's bytes lie in lines and slots, and how many ticks that takes. */
+static void
+lay_out(struct tt_node_stage *s)
 {
 	const enum tt_step_kind kind = s->job.kind;
 	const bool rows = kind == TT_NODE_REDUCE_SCATTER || kind == TT_NODE_ALL_TO_ALL || kind == TT_NODE_SCATTER;
-	const size_t each = rows ? tt_stage_row_chunk(s) : s->chunk;
-	size_t bytes = s->job.bytes;
+	const size_t bytes = widest(s), row = tt_round_up(bytes, TT_STAGE_ALIGN);
+	size_t each = s->chunk;
 
-	for (int j = 0; has_pieces(s) && j < s->members; j++)
-		bytes = tt_max_size(bytes, s->job.pieces[j].iov_len);
-	return bytes == 0 ? 1 : (bytes + each - 1) / each;
-}
-
-static bool
-fits_line(const struct tt_node_stage *s)
-{
-	size_t bytes = s->job.bytes;
-
-	if (s->job.kind == TT_NODE_REDUCE_SCATTER || s->job.kind == TT_NODE_ALL_TO_ALL ||
-	    s->job.kind == TT_NODE_SCATTER)
-		return false;
-	for (int j = 0; has_pieces(s) && j < s->members; j++)
-		bytes = tt_max_size(bytes, s->job.pieces[j].iov_len);
-	return bytes <= TT_STAGE_LINE_PAYLOAD;
+	s->inline_payload = bytes <= TT_STAGE_LINE_PAYLOAD;
+	if (rows) {
+		s->inline_payload = row <= TT_STAGE_LINE_PAYLOAD / (size_t)s->members;
+		s->row = s->inline_payload ? row : s->row_most;
+		each = s->row;
+	}
+	s->end = s->first + (bytes <= each ? 1 : (bytes + each - 1) / each);
 }
 
 /* Before a job with `mark` takes the latest mark into the past: a multiplication per word. */
@@ -181,10 +184,11 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 	s->phase = TT_STAGE_ENTER;
 	s->first = s->now = s->tick;
 	s->is_large = tt_large_is(s, job);
-	s->end = s->first + (s->is_large ? 1 : ticks_of(s));
+	lay_out(s);
+	if (s->is_large)
+		s->end = s->first + 1;
 	s->tick = s->end;
 	s->seen = 0;
-	s->inline_payload = fits_line(s);
 	if (s->is_large)
 		tt_large_start(s);
 	s->two_shot = adds_whole && !s->inline_payload &&
@@ -218,6 +222,7 @@ tt_node_stage_advance(struct tt_node_stage *s, int *moved, int *rank, const void
 
 	if (s->phase == TT_STAGE_ENDED)
 		return TUTTI_OK;
+	s->awaited = NULL;
 	status = go_on(s, moved);
 	if (status == TUTTI_OK) {
 		s->phase = TT_STAGE_ENDED;

@@ -57,8 +57,14 @@ void tt_node_stage_start(struct tt_node_stage *stage, const struct tt_node_job *
 tutti_status tt_node_stage_advance(struct tt_node_stage *stage, int *moved, int *rank, const void **mark);
 
 /* After an advance that returned TUTTI_IN_PROGRESS: would another one find what it waits for? Looks `tight` times, and
- * then `polls` times with a pause before. */
+ * then `polls` times with a pause before. True at once where it cannot tell. */
 bool tt_node_stage_spin(const struct tt_node_stage *stage, int tight, int polls);
+
+/* There are more members than cores; all of them say so before the first job. */
+void tt_node_stage_share_cores(struct tt_node_stage *stage);
+/* After an advance that returned TUTTI_IN_PROGRESS: is one of those that are waited for likely to need this core? If not,
+ * nobody here has anything to do but to look, and to give up the core is a waste. */
+bool tt_node_stage_needs_core(const struct tt_node_stage *stage);
 
 /* Sleeps until another member publishes something, tt_node_stage_wake() is called, or the deadline has passed. Returns
  * early for no reason, too. The caller advances next. */

@@ -13,6 +13,7 @@
 #include "engine/node_stage.h"
 
 #define TT_STAGE_LINE_PAYLOAD (TT_LINE - 16 - TUTTI_MARK_BYTES)
+#define TT_STAGE_ALIGN 8 /* rows in a line begin at multiples of it: any element is aligned */
 #define TT_STAGE_GRAIN 64 /* bytes: what members work on begins and ends at multiples of it */
 
 struct tt_stage_line {
@@ -31,6 +32,7 @@ struct tt_stage_member {
 		tt_atomic_u32 sleeping; /* set by the member, read by whoever publishes */
 		tt_atomic_u32 rung; /* counts up to wake it: its futex */
 		tt_atomic_u32 joined; /* its fence counts for both sides; set at creation: see node_sleep.c */
+		tt_atomic_u32 core; /* where it ran when it last published, + 1; 0 = it does not say */
 	} TT_ALIGNED(TT_LINE) bed;
 };
 
@@ -47,10 +49,14 @@ struct tt_node_stage {
 	struct tt_stage_member *lines; /* shared: one of each member */
 	unsigned char *data; /* shared: the slots and results */
 	size_t chunk, result; /* bytes of a slot, of a result slot */
+	size_t row_most; /* bytes of a row, where a slot holds one for each member */
+	size_t row; /* the same, of this job */
 	uint32_t heard; /* rings up to here have ended a sleep */
 	bool joined, all_joined; /* this member has; all are known to have */
-	const tt_atomic_u64 *awaited; /* the last look did not find it at ... */
-	uint64_t awaited_value; /* ... so much */
+	const tt_atomic_u64 *awaited; /* NULL, or the last look did not find it at ... */
+	uint64_t awaited_value; /* ... so much; nor did it look at the same of the members ... */
+	int awaited_member, awaited_end; /* ... after this one and before that */
+	bool shares_cores;
 	uint64_t finished; /* everybody is done with all ticks before this one */
 	uint64_t tick; /* next one to be used */
 	uint64_t past; /* of the marks of all earlier jobs */
@@ -76,6 +82,8 @@ void tt_stage_publish(struct tt_node_stage *s, uint64_t tick);
 void tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks);
 /* Before anything is published (node_sleep.c). */
 void tt_stage_make_bed(struct tt_node_stage *s);
+/* Where cores are shared, before something is published: where this member runs. */
+void tt_stage_tell_core(struct tt_node_stage *s);
 /* After something was published: wakes who sleeps (node_sleep.c). */
 void tt_stage_wake_sleepers(struct tt_node_stage *s);
 /* Has `member` published tick `now`? Its mark is compared at the job's first tick. */
@@ -95,8 +103,6 @@ unsigned char *tt_stage_result(const struct tt_node_stage *s, int member, uint64
 unsigned char *tt_stage_payload(const struct tt_node_stage *s, int member);
 /* The chunk of tick `tick` of `bytes` bytes that go `each` a tick: where it begins. */
 size_t tt_stage_chunk(const struct tt_node_stage *s, uint64_t tick, size_t bytes, size_t each, size_t *len);
-/* Bytes of each member's row that one tick carries, where a slot holds a row for each. */
-size_t tt_stage_row_chunk(const struct tt_node_stage *s);
 
 /* ---- the operations: TUTTI_OK when the job has ended ---------------------------------------------------------- */
 
