@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 
 COLLECTIVES = ["all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce", "scatter", "gather", "all_to_all"]
 # left <= the sum of the right, all of the same size (the larger of a rank's whole send and receive buffer)
@@ -37,17 +38,19 @@ CORES = len(os.sched_getaffinity(0))
 
 def launch(options, over, ranks):
     """[{(collective, bytes): microseconds}] of the two passes."""
-    environment = {**os.environ, "TUTTI_TRANSPORTS": over}
+    shared = tempfile.NamedTemporaryFile(prefix="tutti-cliffs-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    environment = {**os.environ, "TUTTI_TRANSPORTS": over, "MEASURE_STAGE": shared.name}
     if over == "tcp":
         environment["TUTTI_INTERFACES"] = "lo"
     command = [options.tutti, "run", "-n", str(ranks), "--no-prefix", "--bind", "core" if ranks <= CORES else "none",
-               options.measure, ",".join(2 * COLLECTIVES), ",".join(map(str, options.bytes)), str(options.iterations)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+               options.measure, ",".join(2 * COLLECTIVES), ",".join(map(str, options.bytes)), str(options.iterations), "0"]
+    with shared:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         sys.exit("cliffs: %s\n%s" % (" ".join(command), done.stderr))
     passes = [{}, {}]
     for line in done.stdout.splitlines():
-        collective, size, us = line.split()
+        collective, size, us = line.split()[:3]
         key = (collective, int(size))
         passes[1 if key in passes[0] else 0][key] = float(us)
     return passes
