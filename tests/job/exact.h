@@ -36,6 +36,14 @@ enum exact_kind {
 	EXACT_KINDS
 };
 
+/* Operators that a program makes, beyond the built-in ones: for every type but BOOL. */
+enum {
+	EXACT_PREMUL = TUTTI_BXOR + 1, /* each rank has a scalar of its own */
+	EXACT_CUSTOM, /* adds bits: commutes */
+	EXACT_ORDERED, /* composes x -> a x + b, a and b half of the bits each: does not commute */
+	EXACT_OPS
+};
+
 enum exact_place { EXACT_APART, EXACT_IN_PLACE, EXACT_MIXED }; /* mixed: by rank */
 
 /* Exact inputs have one right answer. Rough ones are sums that round, and wild ones any bits, many of them NaN or
@@ -60,7 +68,7 @@ struct exact_case {
 
 extern const char *const exact_kind_names[EXACT_KINDS];
 extern const char *const exact_dtype_names[TUTTI_BOOL + 1];
-extern const char *const exact_op_names[TUTTI_BXOR + 1];
+extern const char *const exact_op_names[EXACT_OPS];
 bool exact_reduces(enum exact_kind kind);
 bool exact_has_root(enum exact_kind kind);
 bool exact_is_uneven(enum exact_kind kind);
@@ -79,6 +87,10 @@ uint64_t exact_input(const struct exact_case *c, int rank, uint64_t index);
 /* The bits of the reduction of element `index` over all ranks. */
 uint64_t exact_reduced(const struct exact_case *c, uint64_t index);
 bool exact_is_nan(tutti_dtype dtype, uint64_t bits);
+/* The bits of a rank's scalar (EXACT_PREMUL). */
+uint64_t exact_weight(const struct exact_case *c, int rank);
+/* What EXACT_CUSTOM and EXACT_ORDERED make of two elements of `bytes` bytes, the first from the lower ranks. */
+uint64_t exact_custom(tutti_op op, size_t bytes, uint64_t first, uint64_t second);
 /* Can the bits be the result of element `index`, if inputs are not exact? */
 bool exact_is_plausible(const struct exact_case *c, uint64_t index, uint64_t bits);
 void exact_store(tutti_dtype dtype, uint64_t bits, void *to);
@@ -135,7 +147,7 @@ enum exact_verdict exact_end(struct exact_call *call, tutti_status status, char 
 
 struct exact_tally {
 	long run, wrong, unsupported;
-	void (*tell)(void *context, const struct exact_case *c, const char *why);
+	void (*tell)(void *context, const struct exact_case *c, const char *why); /* c NULL: sends and receives */
 	void (*doing)(void *context, const struct exact_case *c); /* may be NULL */
 	void *context;
 };
@@ -162,6 +174,17 @@ bool exact_list(tutti_comm *comm, enum exact_kind kind, struct exact_algorithms 
 struct random;
 void exact_draw(
     struct random *random, int size, size_t most, const struct exact_algorithms *lists, struct exact_case *c);
+
+/* ---- mail (exact_mail.c) ---------------------------------------------------------------------------------------- */
+
+#define EXACT_LETTERS 8
+
+/* Sends and receives of one communicator that are in flight together, with tags, to oneself, from any peer. */
+struct exact_mail;
+/* All follows from `number` and the communicator's size, but for how a rank goes about it. Blocking ones have ended. */
+struct exact_mail *exact_mail_post(tutti_comm *comm, uint64_t number, int letters, size_t most);
+/* Waits and judges, frees. */
+enum exact_verdict exact_mail_end(struct exact_mail *mail, char *why, size_t bytes);
 
 /* ---- volleys (exact_volley.c) ----------------------------------------------------------------------------------- */
 

@@ -111,13 +111,13 @@ each_count(struct matrix *m, struct exact_case *c)
 static bool
 each_op(struct matrix *m, struct exact_case *c)
 {
-	for (int op = TUTTI_SUM; op <= (exact_reduces(c->kind) ? TUTTI_BXOR : TUTTI_SUM); op++) {
+	for (int op = TUTTI_SUM; op < (exact_reduces(c->kind) ? EXACT_OPS : TUTTI_SUM + 1); op++) {
 		c->op = op;
 		if (exact_reduces(c->kind) && !exact_allows(op, c->dtype))
 			continue;
 		if (!each_count(m, c))
 			return false;
-		if (c->kind != EXACT_ALL_REDUCE || !exact_is_float(c->dtype))
+		if (c->kind != EXACT_ALL_REDUCE || !exact_is_float(c->dtype) || op >= EXACT_PREMUL)
 			continue;
 		c->count = 257;
 		c->seed = m->seed + (uint64_t)m->number;
@@ -202,13 +202,13 @@ exact_draw(struct random *random, int size, size_t most, const struct exact_algo
 	list = &lists[c->kind];
 	c->dtype = (tutti_dtype)random_below(random, TUTTI_BOOL + 1);
 	do {
-		c->op = (int)random_below(random, TUTTI_BXOR + 1);
+		c->op = (int)random_below(random, EXACT_OPS);
 	} while (!exact_allows(c->op, c->dtype));
 	c->count = c->kind == EXACT_BARRIER ? 0 : random_count(random, most);
 	c->place = (enum exact_place)random_below(random, 3);
 	c->root = exact_has_root(c->kind) ? (int)random_below(random, (uint64_t)size) : 0;
 	c->seed = random_next(random) >> 24;
-	if (c->kind == EXACT_ALL_REDUCE && exact_is_float(c->dtype))
+	if (c->kind == EXACT_ALL_REDUCE && exact_is_float(c->dtype) && c->op < EXACT_PREMUL)
 		c->inputs = (enum exact_inputs)random_below(random, EXACT_WILD + 1);
 	a = random_below(random, 2 * (uint64_t)list->n + 1); /* half of the time the library's choice */
 	if (a < (uint64_t)list->n && list->eligible[a])

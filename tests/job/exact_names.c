@@ -17,7 +17,8 @@ const char *const exact_dtype_names[TUTTI_BOOL + 1] = {"int8", "uint8", "int16",
 
 static const char *const inputs_names[EXACT_WILD + 1] = {"exact", "rough", "wild"};
 
-const char *const exact_op_names[TUTTI_BXOR + 1] = {"sum", "prod", "min", "max", "avg", "band", "bor", "bxor"};
+const char *const exact_op_names[EXACT_OPS] = {
+    "sum", "prod", "min", "max", "avg", "band", "bor", "bxor", "premul", "custom", "ordered"};
 
 bool
 exact_reduces(enum exact_kind kind)
@@ -57,6 +58,8 @@ exact_is_float(tutti_dtype dtype)
 bool
 exact_allows(tutti_op op, tutti_dtype dtype)
 {
+	if (op >= EXACT_PREMUL)
+		return dtype != TUTTI_BOOL;
 	if (dtype == TUTTI_BOOL)
 		return op != TUTTI_AVG;
 	return op < TUTTI_BAND || !exact_is_float(dtype);
@@ -91,9 +94,11 @@ exact_parse(const char *text, int size, struct exact_case *c)
 		return false;
 	k = find(exact_kind_names, EXACT_KINDS, kind);
 	d = find(exact_dtype_names, TUTTI_BOOL + 1, dtype);
-	o = find(exact_op_names, TUTTI_BXOR + 1, op);
+	o = find(exact_op_names, EXACT_OPS, op);
 	v = find(inputs_names, EXACT_WILD + 1, inputs);
 	if (v < 0 || (v != EXACT_EXACT && (k != EXACT_ALL_REDUCE || d < 0 || !exact_is_float((tutti_dtype)d))))
+		return false;
+	if (v != EXACT_EXACT && o >= EXACT_PREMUL)
 		return false;
 	if (k < 0 || d < 0 || o < 0 || place < EXACT_APART || place > EXACT_MIXED || c->root < 0 || c->root >= size)
 		return false;

@@ -29,6 +29,7 @@ struct exact_call {
 	tutti_comm *comm;
 	const struct exact_case *c;
 	tutti_status status; /* of issuing */
+	tutti_op op; /* the case's, or what was made for it */
 	struct exact_layout layout;
 	struct arena send, recv; /* in place: send only, or recv only, as the layout says */
 	bool in_place;
@@ -157,6 +158,43 @@ prepare(struct exact_call *rc, const struct exact_case *c, int rank)
 		rc->recv_at = NULL;
 }
 
+/* ---- operators --------------------------------------------------------------------------------------------------- */
+
+static void
+apply(const void *in, void *inout, size_t count, void *context)
+{
+	const struct exact_case *c = context;
+	const size_t bytes = tutti_dtype_size(c->dtype);
+	const unsigned char *first = in;
+	unsigned char *second = inout;
+
+	for (size_t i = 0; i < count; i++, first += bytes, second += bytes)
+		exact_store(c->dtype,
+		    exact_custom(c->op, bytes, exact_load(c->dtype, first), exact_load(c->dtype, second)), second);
+}
+
+static tutti_status
+make_op(struct exact_call *rc)
+{
+	const struct exact_case *c = rc->c;
+	unsigned char scalar[8];
+
+	rc->op = c->op;
+	if (c->op < EXACT_PREMUL || !exact_reduces(c->kind))
+		return TUTTI_OK;
+	if (c->op != EXACT_PREMUL)
+		return tutti_op_create_custom(rc->comm, apply, (void *)(uintptr_t)c, c->op == EXACT_CUSTOM, &rc->op);
+	exact_store(c->dtype, exact_weight(c, tutti_comm_rank(rc->comm)), scalar);
+	return tutti_op_create_premul_sum(rc->comm, scalar, c->dtype, &rc->op);
+}
+
+static void
+drop_op(const struct exact_call *rc)
+{
+	if (rc->op >= EXACT_PREMUL && exact_reduces(rc->c->kind))
+		(void)tutti_op_destroy(rc->comm, rc->op);
+}
+
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
 
 static tutti_status
@@ -168,15 +206,15 @@ call_even(tutti_comm *comm, const struct exact_call *rc, const tutti_options *op
 
 	switch (c->kind) {
 	case EXACT_ALL_REDUCE:
-		return tutti_all_reduce(comm, send, recv, c->count, c->dtype, c->op, options, request);
+		return tutti_all_reduce(comm, send, recv, c->count, c->dtype, rc->op, options, request);
 	case EXACT_REDUCE_SCATTER:
-		return tutti_reduce_scatter(comm, send, recv, c->count, c->dtype, c->op, options, request);
+		return tutti_reduce_scatter(comm, send, recv, c->count, c->dtype, rc->op, options, request);
 	case EXACT_ALL_GATHER:
 		return tutti_all_gather(comm, send, recv, c->count, c->dtype, options, request);
 	case EXACT_BROADCAST:
 		return tutti_broadcast(comm, send, recv, c->count, c->dtype, c->root, options, request);
 	case EXACT_REDUCE:
-		return tutti_reduce(comm, send, recv, c->count, c->dtype, c->op, c->root, options, request);
+		return tutti_reduce(comm, send, recv, c->count, c->dtype, rc->op, c->root, options, request);
 	case EXACT_SCATTER:
 		return tutti_scatter(comm, send, recv, c->count, c->dtype, c->root, options, request);
 	case EXACT_GATHER:
@@ -204,7 +242,7 @@ call_uneven(tutti_comm *comm, const struct exact_call *rc, const tutti_options *
 		    c->dtype, options, request);
 	case EXACT_REDUCE_SCATTERV:
 		return tutti_reduce_scatterv(
-		    comm, rc->send_at, rc->recv_at, send_counts, c->dtype, c->op, options, request);
+		    comm, rc->send_at, rc->recv_at, send_counts, c->dtype, rc->op, options, request);
 	case EXACT_SCATTERV:
 		return tutti_scatterv(comm, rc->send_at, bare ? NULL : send_counts, bare ? NULL : send_offsets,
 		    rc->recv_at, l->recv.extent, c->dtype, c->root, options, request);
@@ -232,8 +270,10 @@ exact_issue(tutti_comm *comm, const struct exact_case *c, tutti_request **reques
 	}
 	rc->comm = comm;
 	prepare(rc, c, tutti_comm_rank(comm));
-	rc->status =
-	    exact_is_uneven(c->kind) ? call_uneven(comm, rc, given, request) : call_even(comm, rc, given, request);
+	rc->status = make_op(rc);
+	if (rc->status == TUTTI_OK)
+		rc->status = exact_is_uneven(c->kind) ? call_uneven(comm, rc, given, request)
+						      : call_even(comm, rc, given, request);
 	return rc;
 }
 
@@ -356,6 +396,7 @@ exact_end(struct exact_call *call, tutti_status status, char *why, size_t bytes)
 {
 	const enum exact_verdict verdict = judge(call, status, why, bytes);
 
+	drop_op(call);
 	arena_fini(&call->send);
 	arena_fini(&call->recv);
 	free(call);

@@ -134,6 +134,32 @@ sum_input(const struct exact_case *c, int rank, uint64_t index)
 	return whole_number(hash(c, rank, index), share);
 }
 
+/* The largest magnitude of a scalar with which sums still have no gaps. */
+static double
+most_weight(const struct exact_case *c)
+{
+	return format_of(c->dtype).whole / c->size < 8 ? 1 : 4;
+}
+
+static double
+weight(const struct exact_case *c, int rank)
+{
+	const uint64_t h = hash(c, rank, UINT64_MAX >> 8);
+	const double magnitude = 1 + (double)((h >> 8) % (uint64_t)most_weight(c));
+
+	return h & 1 ? -magnitude : magnitude;
+}
+
+static double
+premul_input(const struct exact_case *c, int rank, uint64_t index)
+{
+	const double whole = format_of(c->dtype).whole, share = floor(whole / c->size / most_weight(c));
+
+	if (share < 1)
+		return takes_part(c, rank, index, whole) ? whole_number(hash(c, rank, index), 1) : 0;
+	return whole_number(hash(c, rank, index), share);
+}
+
 /* All give q; neighbours add and subtract e. */
 static double
 avg_input(const struct exact_case *c, int rank, uint64_t index)
@@ -169,6 +195,8 @@ float_input(const struct exact_case *c, int rank, uint64_t index)
 		return avg_input(c, rank, index);
 	case TUTTI_PROD:
 		return prod_input(c, rank, index);
+	case EXACT_PREMUL:
+		return premul_input(c, rank, index);
 	default:
 		if (f.infinite && h >> 56 == 0)
 			return h & 1 ? -INFINITY : INFINITY;
@@ -216,8 +244,10 @@ exact_input(const struct exact_case *c, int rank, uint64_t index)
 {
 	if (c->inputs != EXACT_EXACT)
 		return c->inputs == EXACT_ROUGH ? rough_input(c, rank, index) : wild_input(c, rank, index);
-	if (!exact_reduces(c->kind))
+	if (!exact_reduces(c->kind) || c->op == EXACT_CUSTOM)
 		return cut(c->dtype, hash(c, rank, index));
+	if (c->op == EXACT_ORDERED) /* a is odd: nothing is forgotten */
+		return cut(c->dtype, hash(c, rank, index)) | UINT64_C(1) << (width(c->dtype) / 2);
 	if (c->dtype == TUTTI_BOOL)
 		return bool_input(c, rank, index);
 	if (exact_is_float(c->dtype))
@@ -277,6 +307,36 @@ exact_is_plausible(const struct exact_case *c, uint64_t index, uint64_t bits)
 }
 
 /* ---- reductions ------------------------------------------------------------------------------------------------- */
+
+uint64_t
+exact_weight(const struct exact_case *c, int rank)
+{
+	if (exact_is_float(c->dtype))
+		return encode(c->dtype, weight(c, rank));
+	return cut(c->dtype, hash(c, rank, UINT64_MAX >> 8));
+}
+
+uint64_t
+exact_custom(tutti_op op, size_t bytes, uint64_t first, uint64_t second)
+{
+	const unsigned half = (unsigned)bytes * 4;
+	const uint64_t mask = (UINT64_C(1) << half) - 1, all = mask << half | mask;
+	const uint64_t a = first >> half & mask, b = first & mask, c = second >> half & mask, d = second & mask;
+
+	if (op == EXACT_CUSTOM)
+		return (first + second) & all;
+	return (c * a & mask) << half | ((c * b + d) & mask);
+}
+
+static uint64_t
+premultiplied_float(const struct exact_case *c, uint64_t index)
+{
+	double result = weight(c, 0) * premul_input(c, 0, index);
+
+	for (int r = 1; r < c->size; r++)
+		result += weight(c, r) * premul_input(c, r, index);
+	return encode(c->dtype, result);
+}
 
 static uint64_t
 reduced_float(const struct exact_case *c, uint64_t index)
@@ -353,9 +413,21 @@ combine(const struct exact_case *c, uint64_t a, uint64_t b)
 		return a | b;
 	case TUTTI_BXOR:
 		return a ^ b;
+	case EXACT_CUSTOM:
+	case EXACT_ORDERED:
+		return exact_custom(c->op, tutti_dtype_size(c->dtype), a, b);
 	default:
 		return cut(c->dtype, a + b);
 	}
+}
+
+/* What a rank brings into the sum. */
+static uint64_t
+contribution(const struct exact_case *c, int rank, uint64_t index)
+{
+	const uint64_t bits = exact_input(c, rank, index);
+
+	return c->op == EXACT_PREMUL ? cut(c->dtype, bits * exact_weight(c, rank)) : bits;
 }
 
 uint64_t
@@ -365,11 +437,13 @@ exact_reduced(const struct exact_case *c, uint64_t index)
 
 	if (c->dtype == TUTTI_BOOL)
 		return reduced_bool(c, index);
-	if (exact_is_float(c->dtype))
+	if (exact_is_float(c->dtype) && c->op == EXACT_PREMUL)
+		return premultiplied_float(c, index);
+	if (exact_is_float(c->dtype) && c->op < EXACT_PREMUL)
 		return reduced_float(c, index);
-	result = exact_input(c, 0, index);
+	result = contribution(c, 0, index);
 	for (int r = 1; r < c->size; r++)
-		result = combine(c, result, exact_input(c, r, index));
+		result = combine(c, result, contribution(c, r, index));
 	if (c->op != TUTTI_AVG)
 		return result;
 	if (is_signed(c->dtype))

@@ -27,6 +27,8 @@ struct volley {
 	struct exact_fleet *fleet;
 	struct shot shot[MOST_SHOTS];
 	int n;
+	struct exact_mail *mail; /* on communicator `mailed`, NULL = none */
+	int letters, mailed;
 	struct random own; /* choices of this rank */
 	struct exact_tally *tally;
 };
@@ -93,6 +95,8 @@ draw(struct volley *v, uint64_t number, size_t most, bool grouped)
 		if (grouped)
 			shot->c.algorithm[0] = '\0';
 	}
+	v->letters = random_below(&shared, 2) ? (int)random_below(&shared, EXACT_LETTERS + 1) : 0;
+	v->mailed = (int)random_below(&shared, (uint64_t)v->fleet->n);
 }
 
 /* In order on each communicator, which is all that ranks must agree on. */
@@ -219,6 +223,30 @@ judge(struct volley *v)
 	return whole;
 }
 
+static void
+post(struct volley *v, uint64_t number, size_t most)
+{
+	if (v->letters > 0)
+		v->mail = exact_mail_post(v->fleet->comm[v->mailed], number, v->letters, most);
+}
+
+static bool
+judge_mail(struct volley *v)
+{
+	enum exact_verdict verdict;
+	char why[768];
+
+	if (v->mail == NULL)
+		return true;
+	v->tally->run += v->letters;
+	verdict = exact_mail_end(v->mail, why, sizeof(why));
+	if (verdict == EXACT_RIGHT)
+		return true;
+	v->tally->wrong++;
+	v->tally->tell(v->tally->context, NULL, why);
+	return verdict != EXACT_BROKEN;
+}
+
 bool
 exact_volley(struct exact_fleet *fleet, uint64_t seed, long k, size_t most, struct exact_tally *tally)
 {
@@ -230,8 +258,13 @@ exact_volley(struct exact_fleet *fleet, uint64_t seed, long k, size_t most, stru
 	draw(&v, number, most, grouped);
 	if (tally->doing != NULL)
 		tally->doing(tally->context, &v.shot[0].c);
-	if (v.n == 1)
-		return exact_one(fleet->comm[v.shot[0].comm], &v.shot[0].c, tally);
+	if (v.n == 1) {
+		const bool whole = exact_one(fleet->comm[v.shot[0].comm], &v.shot[0].c, tally);
+
+		post(&v, number, most);
+		return judge_mail(&v) && whole;
+	}
+	post(&v, number, most);
 	/* Calls of a group may meet single ones. */
 	if (grouped && random_below(&v.own, 4) != 0)
 		issue_group(&v);
@@ -247,5 +280,5 @@ exact_volley(struct exact_fleet *fleet, uint64_t seed, long k, size_t most, stru
 	default:
 		wait_for_all(&v);
 	}
-	return judge(&v);
+	return judge(&v) & judge_mail(&v);
 }

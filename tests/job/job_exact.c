@@ -72,6 +72,15 @@ usage(FILE *out)
 /* ---- one rank ------------------------------------------------------------------------------------------------------ */
 
 static void
+print_case(const struct exact_case *c, char *text, size_t bytes)
+{
+	if (c != NULL)
+		exact_print(c, text, bytes);
+	else
+		snprintf(text, bytes, "sends and receives");
+}
+
+static void
 tell(void *context, const struct exact_case *c, const char *why)
 {
 	struct teller *teller = context;
@@ -81,7 +90,7 @@ tell(void *context, const struct exact_case *c, const char *why)
 
 	if (teller->told++ >= MOST_TOLD)
 		return;
-	exact_print(c, text, sizeof(text));
+	print_case(c, text, sizeof(text));
 	if (!plan->env)
 		snprintf(where, sizeof(where), "-n %d%s", teller->size, plan->threads ? " --threads" : "");
 	used = snprintf(line, sizeof(line), "WRONG on rank %d of %d: %s\n  again: job_exact %s%s%s ", teller->rank,
@@ -104,7 +113,7 @@ doing(void *context, const struct exact_case *c)
 
 	if (teller->me == NULL)
 		return;
-	exact_print(c, text, sizeof(text));
+	print_case(c, text, sizeof(text));
 	if (teller->in_volley)
 		job_doing(teller->me, "volley %ld, %s", teller->volley, text);
 	else
