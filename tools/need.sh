@@ -6,6 +6,7 @@
 #	need_tool NAME PACKAGE [DNF-PACKAGE]      a program
 #	need_library NAME PACKAGE [DNF-PACKAGE]   a library that pkg-config knows
 #	want_tool, want_library                   the same, but it goes without (with a note)
+#	want_python MODULE PACKAGE [DNF-PACKAGE]  a module of the system's own Python
 #	want_file PATH PACKAGE [DNF-PACKAGE]      a file, without which it goes too
 #	need_install
 #
@@ -50,6 +51,14 @@ want_library() {
 
 want_file() {
 	[ -e "$1" ] || {
+		want_apt+=("$2")
+		want_dnf+=("${3:-$2}")
+	}
+}
+
+# want_python MODULE PACKAGE [DNF-PACKAGE]: a module of the system's own Python.
+want_python() {
+	/usr/bin/python3 -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$1') is None)" 2>/dev/null || {
 		want_apt+=("$2")
 		want_dnf+=("${3:-$2}")
 	}
