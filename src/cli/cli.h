@@ -34,6 +34,7 @@ int tt_bench_main(int argc, char **argv);
 int tt_env_main(int argc, char **argv);
 int tt_explain_main(int argc, char **argv);
 int tt_topo_main(int argc, char **argv);
+int tt_sim_main(int argc, char **argv);
 int tt_tune_main(int argc, char **argv);
 
 /* "tutti COMMAND: sentence" and where to read more, on stderr. Returns TT_EXIT_USAGE. */

@@ -224,6 +224,7 @@ struct tt_machine {
 	double reduce_s_per_byte; /* per source byte */
 	double copy_s_per_byte;
 	double node_s_per_byte; /* of a node's network card, shared by its ranks, each direction */
+	double meet_s; /* the ranks of a node meet in the node stage; 0 = as long as a message takes */
 };
 tutti_status tt_plan_simulate(const struct tt_plan *const *plans, int nranks, const int *node_of,
     const struct tt_machine *machine, size_t row_bytes, int slices, int window, double *seconds);

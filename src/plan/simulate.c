@@ -16,6 +16,8 @@
 #include "base/port.h"
 #include "plan/geometry.h"
 
+#define FIRST_PAIRS 4096 /* a power of two */
+
 struct arrival {
 	double at;
 	uint32_t next;
@@ -33,6 +35,11 @@ struct message {
 /* One direction of one pair on one lane: arrivals nobody has taken yet. */
 struct line {
 	uint32_t first, last, waiter; /* 0 = none; waiter: lane + 1 */
+};
+
+struct pair {
+	uint64_t key; /* src * nranks + dst + 1; 0 = empty */
+	size_t line; /* of lane 0 */
 };
 
 struct posted {
@@ -77,7 +84,8 @@ struct simulation {
 	struct lane *lanes;
 	struct posted *posted;
 	uint32_t *heap, nheap; /* lanes and, after all lanes, senders that can move, by time */
-	int32_t *pair;
+	struct pair *pairs; /* a table by src and dst, [pairs_room], a power of two */
+	size_t npairs, pairs_room;
 	struct line *lines;
 	size_t nlines, lines_room;
 	struct arrival *arrivals;
@@ -198,19 +206,52 @@ grow(void **array, size_t used, size_t *room, size_t size)
 	return TUTTI_OK;
 }
 
+static struct pair *
+find_pair(struct pair *pairs, size_t room, uint64_t key)
+{
+	size_t at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (room - 1);
+
+	while (pairs[at].key != 0 && pairs[at].key != key)
+		at = (at + 1) & (room - 1);
+	return &pairs[at];
+}
+
+/* Few pairs of many ranks ever talk: a table of all would be most of the memory. */
+static tutti_status
+grow_pairs(struct simulation *s)
+{
+	const size_t room = 4 * s->pairs_room;
+	void *memory;
+
+	if (2 * s->npairs < s->pairs_room)
+		return TUTTI_OK;
+	TT_TRY(tt_alloc(room, sizeof(*s->pairs), "the simulation", &memory));
+	for (size_t i = 0; i < s->pairs_room; i++)
+		if (s->pairs[i].key != 0)
+			*find_pair(memory, room, s->pairs[i].key) = s->pairs[i];
+	tt_free(s->pairs);
+	s->pairs = memory;
+	s->pairs_room = room;
+	return TUTTI_OK;
+}
+
 static tutti_status
 line_of(struct simulation *s, int src, int dst, int lane, struct line **line)
 {
-	int32_t *at = &s->pair[(size_t)src * (size_t)s->nranks + (size_t)dst];
+	const uint64_t key = (uint64_t)src * (uint64_t)s->nranks + (uint64_t)dst + 1;
+	struct pair *pair = find_pair(s->pairs, s->pairs_room, key);
 
-	if (*at < 0) {
-		*at = (int32_t)s->nlines;
+	if (pair->key == 0) {
+		TT_TRY(grow_pairs(s));
+		pair = find_pair(s->pairs, s->pairs_room, key);
+		*pair = (struct pair){.key = key, .line = s->nlines};
+		s->npairs++;
 		for (int i = 0; i < s->window; i++) {
 			TT_TRY(grow((void **)&s->lines, s->nlines, &s->lines_room, sizeof(*s->lines)));
 			s->lines[s->nlines++] = (struct line){0};
 		}
 	}
-	*line = &s->lines[*at + lane];
+	*line = &s->lines[pair->line + (size_t)lane];
 	return TUTTI_OK;
 }
 
@@ -393,7 +434,8 @@ node_seconds(struct simulation *s, const struct lane *l, const struct tt_step *s
 {
 	const struct tt_machine *m = s->machine;
 	const struct tt_span *spans = &s->plans[l->rank]->spans[step->span];
-	const double members = s->hosts[host_of(s, l->rank)].members, sync = members > 1 ? m->same_node.latency_s : 0;
+	const double meet = m->meet_s > 0 ? m->meet_s : m->same_node.latency_s;
+	const double members = s->hosts[host_of(s, l->rank)].members, sync = members > 1 ? meet : 0;
 	const double dst = step->nspans > 0 ? (double)bytes_of(s, l, &spans[0]) : 0;
 	const double src = step->nspans > 1 ? (double)bytes_of(s, l, &spans[1]) : 0;
 
@@ -540,13 +582,13 @@ build(struct simulation *s)
 	TT_TRY(take(&s->lanes, lanes, sizeof(*s->lanes)));
 	TT_TRY(take(&s->heap, lanes + n, sizeof(*s->heap)));
 	TT_TRY(take(&s->posted, posts * (size_t)s->window, sizeof(*s->posted)));
-	TT_TRY(take(&s->pair, n * n, sizeof(*s->pair)));
+	s->pairs_room = FIRST_PAIRS;
+	TT_TRY(take(&s->pairs, s->pairs_room, sizeof(*s->pairs)));
 	TT_TRY(take(&s->pieces, 2 * rows, sizeof(*s->pieces)));
 	s->narrivals = s->nmessages = 1; /* number 0 means none */
 	TT_TRY(take(&s->arrivals, 256, sizeof(*s->arrivals)));
 	TT_TRY(take(&s->messages, 256, sizeof(*s->messages)));
 	s->arrivals_room = s->messages_room = 256;
-	memset(s->pair, 0xff, n * n * sizeof(*s->pair));
 	for (int r = 0; r < s->nranks; r++) {
 		tt_geometry_init(&s->geometry[r], s->plans[r], &s->widths, s->slices, s->window);
 		s->hosts[host_of(s, r)].members++;
@@ -562,7 +604,7 @@ build(struct simulation *s)
 static void
 drop(struct simulation *s)
 {
-	void *const owned[] = {s->geometry, s->sides, s->hosts, s->meetings, s->lanes, s->heap, s->posted, s->pair,
+	void *const owned[] = {s->geometry, s->sides, s->hosts, s->meetings, s->lanes, s->heap, s->posted, s->pairs,
 	    s->pieces, s->lines, s->arrivals, s->messages};
 
 	for (size_t i = 0; i < TT_COUNT_OF(owned); i++)

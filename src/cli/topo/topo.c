@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/settings.h"
 #include "cli/cli.h"
 #include "cli/described.h"
 #include "cli/relaunch.h"
@@ -158,7 +159,7 @@ show_machine(const struct wish *wish)
 static int
 show_job(const struct wish *wish, const struct tt_topo_job *job)
 {
-	const char *allowed = getenv("TUTTI_TRANSPORTS");
+	const char *allowed = tt_setting_environment(tt_setting_info(TT_SET_TRANSPORTS));
 	struct tt_topology *topology;
 	struct tt_topo_view view = {.usable = tt_host_cores(),
 	    .quota = tt_host_quota_at(""),

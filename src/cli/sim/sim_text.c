@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sim_text.c - prices as a table, where the best algorithm changes, and the same as JSON.
+ */
+#include "cli/sim/sim.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void
+put_time(FILE *file, double seconds, char mark)
+{
+	if (seconds < 1e-3)
+		fprintf(file, " %9.2fu%c", seconds * 1e6, mark);
+	else if (seconds < 1)
+		fprintf(file, " %9.2fm%c", seconds * 1e3, mark);
+	else
+		fprintf(file, " %9.2fs%c", seconds, mark);
+}
+
+static void
+put_column_names(FILE *file, const struct tt_sim *sim, int from, int to)
+{
+	fprintf(file, "\n%8s", "size");
+	for (int a = from; a < to; a++)
+		fprintf(file, " %11.11s", sim->algorithm[a]->name);
+	fprintf(file, "  %s\n", to == sim->nalgorithms ? "chosen" : "");
+}
+
+#define COLUMNS 9
+
+static void
+put_table(FILE *file, const struct tt_sim *sim)
+{
+	char text[32];
+
+	for (int from = 0; from < sim->nalgorithms; from += COLUMNS) {
+		const int to = from + COLUMNS < sim->nalgorithms ? from + COLUMNS : sim->nalgorithms;
+
+		put_column_names(file, sim, from, to);
+		for (int s = 0; s < sim->nsizes; s++) {
+			const int best = tt_sim_best(sim, s);
+
+			fprintf(file, "%8s", tt_sim_size_text(sim->size[s], text, sizeof(text)));
+			for (int a = from; a < to; a++) {
+				const struct tt_sim_price *p = &sim->price[a][s];
+
+				if (p->method == TT_SIM_NOT_POSSIBLE)
+					fprintf(file, " %11s", "-");
+				else
+					put_time(file, p->seconds,
+					    a == best                         ? '*'
+					    : p->method == TT_SIM_CLOSED_FORM ? '~'
+									      : ' ');
+			}
+			if (to == sim->nalgorithms && sim->chosen[s] != NULL)
+				fprintf(file, "  %s", sim->chosen[s]->name);
+			fputc('\n', file);
+		}
+	}
+	fputs("\n* least   ~ by the closed form, the plans being too large to run   u m s: micro-, milliseconds, "
+	      "seconds\n",
+	    file);
+}
+
+static void
+put_crossovers(FILE *file, const struct tt_sim *sim)
+{
+	char from[32], to[32];
+
+	if (sim->nsizes < 2)
+		return;
+	fputs("\nbest:\n", file);
+	for (int s = 0, end; s < sim->nsizes; s = end) {
+		const int best = tt_sim_best(sim, s);
+
+		for (end = s + 1; end < sim->nsizes && tt_sim_best(sim, end) == best; end++)
+			;
+		fprintf(file, "  %8s to %-8s %s\n", tt_sim_size_text(sim->size[s], from, sizeof(from)),
+		    tt_sim_size_text(sim->size[end - 1], to, sizeof(to)),
+		    best >= 0 ? sim->algorithm[best]->name : "none");
+	}
+}
+
+void
+tt_sim_text(FILE *file, const struct tt_sim *sim)
+{
+	const struct tt_described *job = sim->job;
+
+	fprintf(file, "%s, %d ranks on %d node%s of %s\n", tt_collective_name(sim->collective), job->ranks,
+	    job->nodes, job->nodes == 1 ? "" : "s", job->topology->source);
+	put_table(file, sim);
+	put_crossovers(file, sim);
+}
+
+static void
+put_string(FILE *file, const char *text)
+{
+	fputc('"', file);
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', file);
+		fputc((unsigned char)*text < 0x20 ? ' ' : *text, file);
+	}
+	fputc('"', file);
+}
+
+void
+tt_sim_json(FILE *file, const struct tt_sim *sim)
+{
+	fprintf(file, "{\"collective\": \"%s\", \"ranks\": %d, \"nodes\": %d, \"machine\": ",
+	    tt_collective_name(sim->collective), sim->job->ranks, sim->job->nodes);
+	put_string(file, sim->job->topology->source);
+	fputs(",\n\"sizes\": [", file);
+	for (int s = 0; s < sim->nsizes; s++) {
+		const int best = tt_sim_best(sim, s);
+
+		fprintf(file, "%s{\"bytes\": %" PRIu64 ", \"best\": \"%s\", \"chosen\": \"%s\", \"algorithms\": {",
+		    s > 0 ? ",\n" : "\n", sim->size[s], best >= 0 ? sim->algorithm[best]->name : "",
+		    sim->chosen[s] != NULL ? sim->chosen[s]->name : "");
+		for (int a = 0, any = 0; a < sim->nalgorithms; a++) {
+			const struct tt_sim_price *p = &sim->price[a][s];
+
+			if (p->method == TT_SIM_NOT_POSSIBLE)
+				continue;
+			fprintf(file, "%s\"%s\": {\"us\": %.6g, \"closed_form_us\": %.6g, \"simulated\": %s}",
+			    any++ ? ", " : "", sim->algorithm[a]->name, p->seconds * 1e6, p->closed_s * 1e6,
+			    p->method == TT_SIM_EVENTS ? "true" : "false");
+		}
+		fputs("}}", file);
+	}
+	fputs("]}\n", file);
+}
