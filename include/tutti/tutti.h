@@ -251,8 +251,10 @@ TUTTI_API tutti_status tutti_recv(tutti_comm *comm, void *buffer, size_t count, 
  *
  * What one thread issues on a communicator between begin and end is only recorded, with a NULL request, and started
  * together by the outermost end: sends and receives cannot block each other. The calls must not depend on each
- * other's results. Groups nest. A group here may meet single calls on another rank. A call that fails on its
- * arguments says so at once, and the outermost end then returns that error and starts nothing. */
+ * other's results. Groups nest. A group here may meet single calls on another rank. Small all-reduces of one type and
+ * operator that follow each other run as one operation if all ranks have them in the same group; each counts by itself
+ * all the same. A call that fails on its arguments says so at once, and the outermost end then returns that error
+ * and starts nothing. */
 
 TUTTI_API tutti_status tutti_group_begin(tutti_comm *comm);
 /* Blocks until all of the group has ended if request is NULL, else gives one request for all of it. The status is that

@@ -60,6 +60,10 @@ tt_call_print(const struct tt_call *call, char *text, size_t bytes)
 	if ((call->flags & TT_CALL_UNEVEN) != 0)
 		snprintf(text, bytes, "%sv(%s%s%s, counts #%08" PRIx32 ") by %s", tt_collective_name(collective),
 		    tt_dtype_name((tutti_dtype)call->dtype), op, root, call->counts, algorithm_name(call->algorithm));
+	else if ((call->flags & TT_CALL_FUSED) != 0)
+		snprintf(text, bytes, "%ss of a group, fused (%" PRIu64 " x %s%s in all) by %s",
+		    tt_collective_name(collective), call->count, tt_dtype_name((tutti_dtype)call->dtype), op,
+		    algorithm_name(call->algorithm));
 	else
 		snprintf(text, bytes, "%s(%" PRIu64 " x %s%s%s) by %s", tt_collective_name(collective), call->count,
 		    tt_dtype_name((tutti_dtype)call->dtype), op, root, algorithm_name(call->algorithm));

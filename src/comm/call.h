@@ -19,19 +19,21 @@ enum tt_call_op {
 
 enum {
 	TT_CALL_UNEVEN = 1u << 0,
-	TT_CALL_SPLIT = 1u << 1 /* tutti_comm_split, which is an all_gather underneath */
+	TT_CALL_SPLIT = 1u << 1, /* tutti_comm_split, which is an all_gather underneath */
+	TT_CALL_FUSED = 1u << 2 /* several all_reduces of a group as one; `sequence` is the first one's */
 };
 
 struct tt_call {
 	uint64_t sequence; /* of the operation on its communicator, from 1 */
 	uint64_t count; /* elements, as given to the call */
-	int32_t root; /* 0 where there is none */
 	uint8_t collective; /* enum tt_collective */
 	uint8_t dtype;
 	uint8_t op; /* 0 where there is none; enum tt_call_op beyond the built-in ones */
 	uint8_t flags; /* TT_CALL_* */
 	uint16_t algorithm; /* index in the table + 1 */
 	uint16_t op_number; /* of an operator that is not built in: which of those created, modulo 2^16 */
+	/* From here on all_reduces have zeros in the call, and a note in their messages (TT_MARK_NOTE_AT). */
+	int32_t root; /* 0 where there is none */
 	uint32_t counts; /* hash of the counts that all ranks agree on; 0 = none */
 };
 

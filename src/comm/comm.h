@@ -17,6 +17,7 @@
 #include "comm/call.h"
 #include "comm/failure.h"
 #include "comm/family.h"
+#include "comm/fuse.h"
 #include "comm/memo.h"
 #include "comm/operator.h"
 #include "engine/executor.h"
@@ -44,6 +45,9 @@ struct tutti_request {
 	struct tt_call call;
 	struct tt_run run;
 	bool started; /* the run */
+	bool fusable; /* in a group: it may be one of many in a run */
+	uint32_t
+	    members_too; /* so many requests of the queue, this one included, end with its run; 0: just this one */
 	/* An operation of several runs: tells the next one, NULL behind the last. NULL: one run. The lock is held. */
 	const struct tt_run *(*next_run)(struct tutti_request *request);
 	void *next_context; /* of next_run */
@@ -105,6 +109,7 @@ struct tutti_comm {
 	struct tutti_request *messages; /* sends and receives that are pending */
 	int64_t messages_quiet_ns; /* nothing has moved since then, 0 = it has */
 	struct tt_group group;
+	struct tt_fuse fuse;
 	struct tutti_request *free_requests, *all_requests;
 	uint64_t issued;
 	uint32_t turns; /* of driving, counted for what is done now and then */
@@ -186,6 +191,8 @@ tutti_status tt_comm_finish(tutti_comm *comm, tutti_request *request);
 tutti_status tt_request_get(tutti_comm *comm, tutti_request **request);
 void tt_request_put(tutti_comm *comm, tutti_request *request);
 void tt_request_end(tutti_request *request, tutti_status status);
+/* It needs its plan no more. */
+void tt_request_drop_plan(tutti_request *request);
 /* It counts as ended from now on. */
 void tt_request_mark_ended(tutti_request *request);
 /* Plans an even operation that is not one of the program's own: operands, algorithm, slices. The plan is pinned by the
@@ -194,6 +201,9 @@ tutti_status tt_comm_plan(tutti_comm *comm, const struct tt_intent *intent, stru
 /* Operands, algorithm and plan of a request that is new; the lock is held. */
 tutti_status tt_comm_prepare(
     tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request);
+/* Plans a request that has been prepared before once more, for another count and other memory, as if that had been
+ * called. The lock is held. */
+tutti_status tt_comm_prepare_again(tutti_comm *comm, const struct tt_intent *intent, tutti_request *request);
 /* A collective that is prepared takes its number and its place in the queue; the lock is held. */
 void tt_comm_enqueue(tutti_comm *comm, tutti_request *request);
 /* The same for one that has been started under the latest number, before it had a request. */

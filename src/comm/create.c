@@ -718,6 +718,7 @@ dismantle(tutti_comm *comm)
 	let_go_requests(comm);
 	tt_operators_fini(comm);
 	tt_map_destroy(comm->map);
+	tt_fuse_fini(comm);
 	if (comm->plans != NULL)
 		tt_plan_cache_destroy(comm->plans);
 	tt_failure_destroy(comm->failure);

@@ -6,7 +6,8 @@
  *	                              └─► all start, in the order of the calls; one request for all of them
  *
  * A group belongs to the thread that has opened it; calls of other threads are not recorded. Each collective keeps its
- * own number and its own messages, so that a group here may meet single calls on another rank.
+ * own number. Small all-reduces may run as one, if all ranks turn out to have them in a group (fuse.c); a group here may
+ * meet single calls on another rank.
  */
 #include <pthread.h>
 
@@ -134,6 +135,7 @@ static void
 start(tutti_comm *comm, tutti_request *whole)
 {
 	struct tt_group *group = &comm->group;
+	tutti_request *first = NULL;
 
 	whole->state = TT_REQUEST_RUNNING;
 	whole->status = TUTTI_OK;
@@ -146,12 +148,15 @@ start(tutti_comm *comm, tutti_request *whole)
 		member->group = whole;
 		member->deadline_ns = tt_deadline_ns(member->timeout_ms);
 		whole->members++;
-		if (member->is_message)
+		if (member->is_message) {
 			tt_messages_start(comm, member);
-		else
-			tt_comm_enqueue(comm, member);
+			continue;
+		}
+		tt_comm_enqueue(comm, member);
+		first = first == NULL ? member : first;
 	}
 	group->last = NULL;
+	tt_fuse_note(comm, first);
 	if (--whole->members == 0)
 		tt_request_mark_ended(whole);
 	(void)tt_comm_advance(comm);

@@ -45,6 +45,9 @@ fill_rows(const tutti_comm *comm, const struct tt_intent *intent, struct tt_oper
 	operands->out = (struct tt_rows){.base = intent->recv,
 	    .nrows = tt_collective_out_rows(intent->collective, comm->size),
 	    .count = intent->count};
+	operands->portions = NULL;
+	operands->nportions = 0;
+	operands->in_portions = false;
 }
 
 static tutti_status
@@ -257,6 +260,16 @@ choose(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *op
 }
 
 tutti_status
+tt_comm_prepare_again(tutti_comm *comm, const struct tt_intent *intent, tutti_request *request)
+{
+	tt_request_drop_plan(request);
+	fill_rows(comm, intent, &request->run.operands);
+	request->call.count = intent->count;
+	request->run.has_note = tt_fuse_has_note(comm, &request->call);
+	return choose(comm, intent, NULL, request);
+}
+
+tutti_status
 tt_comm_prepare(
     tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_request *request)
 {
@@ -277,6 +290,9 @@ tt_comm_prepare(
 	    .op_number = request->op != NULL ? tt_operator_number(request->op) : 0,
 	    .flags = (uint8_t)(intent->flags | (intent->uneven ? TT_CALL_UNEVEN : 0)),
 	    .counts = intent->counts_hash};
+	request->run.has_note = !intent->uneven && tt_fuse_has_note(comm, &request->call);
+	request->run.note = 0;
+	request->fusable = tt_fuse_allows(comm, &request->call, options);
 	TT_TRY(fill_operands(comm, intent, request));
 	return choose(comm, intent, options, request);
 }

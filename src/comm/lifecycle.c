@@ -36,10 +36,20 @@ tt_request_get(tutti_comm *comm, tutti_request **request)
 	(*request)->run.plan = NULL;
 	(*request)->plan_is_memo = false;
 	(*request)->group = NULL;
+	(*request)->members_too = 0;
 	(*request)->is_message = (*request)->in_group = (*request)->started = (*request)->parked = false;
 	(*request)->next_run = NULL;
 	(*request)->op = NULL;
 	return TUTTI_OK;
+}
+
+void
+tt_request_drop_plan(tutti_request *request)
+{
+	if (request->run.plan != NULL && !request->plan_is_memo)
+		tt_plan_unpin(request->comm->plans, request->run.plan);
+	request->run.plan = NULL;
+	request->plan_is_memo = false;
 }
 
 static void
@@ -48,9 +58,7 @@ let_go(tutti_request *request)
 	if (request->op != NULL)
 		tt_operator_put(request->comm, request->op);
 	request->op = NULL;
-	if (request->run.plan != NULL && !request->plan_is_memo)
-		tt_plan_unpin(request->comm->plans, request->run.plan);
-	request->run.plan = NULL;
+	tt_request_drop_plan(request);
 }
 
 void

@@ -77,6 +77,33 @@ wants_ports(tutti_comm *comm)
 	return comm->messages != NULL || !tt_executor_in_stage(comm->executor) || ++comm->turns % PORTS_TURNS == 0;
 }
 
+/* No memory: the other ranks must not wait for us. */
+static void
+give_up(tutti_comm *comm, const tutti_request *head)
+{
+	comm->reported = true;
+	tt_failure_report(
+	    comm->failure, TT_REPORT_LINK, comm->rank, head->call.sequence, tt_last_error()->message, tt_now_ns());
+}
+
+/* The head has run, and with it what it was fused with. The next ones may be fused, if all ranks have said so. */
+static void
+end_head(tutti_comm *comm)
+{
+	const uint64_t note = comm->head->run.note != 0 ? tt_executor_agreed(comm->executor) : 0;
+	uint32_t members = comm->head->members_too;
+
+	do {
+		tutti_request *head = comm->head;
+
+		tt_comm_pop(comm);
+		tt_failure_finished(comm->failure, head->call.sequence);
+		tt_request_end(head, TUTTI_OK);
+	} while (members-- > 1);
+	if (TT_UNLIKELY(note != 0) && tt_fuse_members(comm, note) != TUTTI_OK)
+		give_up(comm, comm->head);
+}
+
 int
 tt_comm_advance(tutti_comm *comm)
 {
@@ -111,15 +138,10 @@ tt_comm_advance(tutti_comm *comm)
 			head->state = TT_REQUEST_RUNNING;
 			if (tt_executor_start(comm->executor, run) == TUTTI_OK)
 				continue;
-			/* No memory: the other ranks must not wait for us. */
-			comm->reported = true;
-			tt_failure_report(comm->failure, TT_REPORT_LINK, comm->rank, head->call.sequence,
-			    tt_last_error()->message, tt_now_ns());
+			give_up(comm, head);
 			return moved;
 		}
-		tt_comm_pop(comm);
-		tt_failure_finished(comm->failure, head->call.sequence);
-		tt_request_end(head, TUTTI_OK);
+		end_head(comm);
 		moved++;
 	}
 	return moved;

@@ -53,7 +53,8 @@ tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt
 	shortcut->job = (struct tt_node_job){.kind = (enum tt_step_kind)run->plan->steps[0].kind,
 	    .root = tt_collective_has_root(collective) ? tt_node_stage_member(comm->stage, request->call.root) : -1,
 	    .bytes = row,
-	    .how = tt_executor_arithmetic(run, &run->plan->steps[0])};
+	    .how = tt_executor_arithmetic(run, &run->plan->steps[0]),
+	    .has_note = run->has_note}; /* a single call has nothing to say in it */
 }
 
 /* ---- taking it ---------------------------------------------------------------------------------------------------- */

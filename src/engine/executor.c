@@ -9,6 +9,10 @@
  * The rule that keeps it correct: slices on one lane follow each other in the same order on every rank, so
  * messages of a lane match by position; a lane starts its next slice only when all that it posted has ended, so
  * its scratch memory and transfers are free again.
+ *
+ * Notes travel with the data: a rank says its own until a message tells it of another, then 0. What a message carries is
+ * made of what has been received before it was posted, and so is its note: whoever has a result that depends on a
+ * rank's contribution has heard, by the same messages, of that rank's note.
  */
 #include "engine/executor.h"
 
@@ -24,6 +28,8 @@ struct slot {
 	tutti_transfer transfer;
 	struct tt_fold_context fold;
 	int peer;
+	bool receives;
+	uint64_t note; /* behind the data, if the run has notes */
 };
 
 /* One running slice. */
@@ -53,6 +59,7 @@ struct tt_executor {
 	bool stage_busy;
 	size_t scratch_room;
 	bool uses_scratch; /* this run's plan does */
+	uint64_t note; /* of this run, as far as it has been heard of: 0 = there are several */
 };
 
 tutti_status
@@ -124,9 +131,10 @@ lane_fit(struct lane *lane, uint32_t slots, uint32_t pieces, uint32_t operands)
 }
 
 static tutti_status
-executor_fit(struct tt_executor *x, const struct tt_plan *plan)
+executor_fit(struct tt_executor *x, const struct tt_run *run)
 {
-	uint32_t slots = x->slots_room, pieces = x->pieces_room, operands = x->operands_room;
+	const struct tt_plan *plan = run->plan;
+	uint32_t slots = x->slots_room, pieces = x->pieces_room, operands = x->operands_room, most = 0;
 	bool grow = slots == 0;
 
 	if (plan->posted_most > slots || slots == 0)
@@ -134,12 +142,15 @@ executor_fit(struct tt_executor *x, const struct tt_plan *plan)
 	x->uses_scratch = false;
 	for (uint32_t i = 0; i < plan->nspans; i++) {
 		x->uses_scratch = x->uses_scratch || plan->spans[i].buffer == TT_TMP;
-		if ((uint32_t)plan->spans[i].rows * 2 > pieces)
-			pieces = (uint32_t)plan->spans[i].rows * 2;
+		if ((uint32_t)plan->spans[i].rows * 2 > most)
+			most = (uint32_t)plan->spans[i].rows * 2;
 	}
+	pieces = most > pieces ? most : pieces;
 	for (uint32_t i = 0; i < plan->nsteps; i++)
 		if (plan->steps[i].nspans > operands)
 			operands = plan->steps[i].nspans;
+	if (run->has_note && most + 1 + run->operands.nportions > pieces)
+		pieces = most + 1 + run->operands.nportions;
 	pieces = pieces == 0 ? 2 : pieces;
 	operands = operands == 0 ? 2 : operands;
 	grow = grow || slots > x->slots_room || pieces > x->pieces_room || operands > x->operands_room;
@@ -271,6 +282,44 @@ offer(struct tt_executor *x, struct lane *lane, struct slot *slot, bool receive)
 	return status;
 }
 
+/* Data that arrives, with the note behind it. */
+static void
+fold_with_note(void *context, size_t offset, const void *data, size_t bytes)
+{
+	struct slot *slot = context;
+	const size_t end = slot->transfer.bytes - sizeof(slot->note);
+	const size_t first = offset < end ? tt_min_size(bytes, end - offset) : 0;
+
+	if (first > 0)
+		tt_combine_fold(&slot->fold, offset, data, first);
+	if (first < bytes)
+		memcpy((unsigned char *)&slot->note + (offset + first - end), (const unsigned char *)data + first,
+		    bytes - first);
+}
+
+static void
+add_note(const struct tt_executor *x, struct slot *slot, struct tt_pieces *pieces)
+{
+	slot->note = x->note;
+	pieces->piece[pieces->n].iov_base = &slot->note;
+	pieces->piece[pieces->n++].iov_len = sizeof(slot->note);
+	slot->transfer.bytes += sizeof(slot->note);
+	if (slot->transfer.fold == NULL) {
+		slot->transfer.nparts = pieces->n;
+		return;
+	}
+	slot->transfer.fold = fold_with_note;
+	slot->transfer.fold_context = slot;
+}
+
+/* A message has arrived: does its sender know of another note? */
+static void
+hear_note(struct tt_executor *x, const struct slot *slot)
+{
+	if (x->run.has_note && slot->receives && slot->note != x->note)
+		x->note = 0;
+}
+
 /* Fills the next slot for a step that moves data. False: there is nothing to move (no elements in this slice). */
 static bool
 prepare(struct tt_executor *x, struct lane *lane, const struct tt_step *step, int lane_index)
@@ -285,6 +334,7 @@ prepare(struct tt_executor *x, struct lane *lane, const struct tt_step *step, in
 	if (bytes == 0 && first->buffer != TT_TOKEN && !x->run.empty_too)
 		return false;
 	slot->peer = step->peer;
+	slot->receives = step->kind != TT_SEND;
 	slot->transfer = (tutti_transfer){.parts = pieces.piece,
 	    .nparts = pieces.n,
 	    .lane = x->run.first_lane + (uint32_t)lane_index,
@@ -304,6 +354,8 @@ prepare(struct tt_executor *x, struct lane *lane, const struct tt_step *step, in
 		slot->transfer.grain = (uint32_t)x->run.operands.element;
 		slot->transfer.any_order = 1; /* an element's place follows from the offset, whenever it comes */
 	}
+	if (x->run.has_note)
+		add_note(x, slot, &pieces);
 	return true;
 }
 
@@ -318,6 +370,7 @@ wait_step(struct tt_executor *x, struct lane *lane)
 			return TUTTI_IN_PROGRESS;
 		if (slot->transfer.status != TUTTI_OK)
 			return fail_at(x, slot->transfer.status, slot);
+		hear_note(x, slot);
 		lane->nended++;
 	}
 	lane->nposted = lane->nended = 0;
@@ -346,6 +399,10 @@ one_piece(const struct tt_executor *x, const struct lane *lane, const struct tt_
 	struct iovec *room = x->stage_pieces + 2 * tt_node_stage_members(x->stage);
 	size_t bytes;
 
+	if (TT_UNLIKELY(x->run.operands.portions != NULL)) {
+		assert(span->buffer != TT_TMP);
+		return tt_operand_stretch(&x->run.operands, span, lane->slice);
+	}
 	if (tt_operand_pieces(&x->run.operands, &lane->scratch, span, lane->slice, room, &bytes) == 0)
 		return (struct iovec){NULL, 0};
 	return room[0];
@@ -381,7 +438,12 @@ start_stage(struct tt_executor *x, const struct lane *lane, const struct tt_step
 	    .mark = x->run.mark,
 	    .pieces = x->stage_pieces,
 	    .into = into,
-	    .how = arithmetic(x, step)};
+	    .how = arithmetic(x, step),
+	    .has_note = x->run.has_note,
+	    .note = x->note,
+	    .portions = x->run.operands.portions,
+	    .nportions = x->run.operands.nportions,
+	    .in_portions = x->run.operands.in_portions};
 	struct iovec dst = {NULL, 0}, src = {NULL, 0};
 	bool split_dst, split_src;
 
@@ -390,6 +452,8 @@ start_stage(struct tt_executor *x, const struct lane *lane, const struct tt_step
 		member_pieces(x, lane, step_span(x, step, 0), split_src ? into : x->stage_pieces);
 	else if (step->kind != TT_NODE_BARRIER)
 		dst = one_piece(x, lane, step_span(x, step, 0));
+	if (step->kind != TT_NODE_BARRIER)
+		job.reads_out = step_span(x, step, 1)->buffer == TT_OUT;
 	if (step->kind != TT_NODE_BARRIER && split_src)
 		member_pieces(x, lane, step_span(x, step, 1), x->stage_pieces);
 	else if (step->kind != TT_NODE_BARRIER)
@@ -419,6 +483,8 @@ stage_step(struct tt_executor *x, const struct lane *lane, const struct tt_step 
 		x->fault.status = status;
 	}
 	x->stage_busy = status == TUTTI_IN_PROGRESS;
+	if (status == TUTTI_OK && !tt_node_stage_agreed(x->stage))
+		x->note = 0;
 	return status;
 }
 
@@ -478,9 +544,10 @@ tt_executor_start(struct tt_executor *x, const struct tt_run *run)
 	int moved = 0;
 
 	assert(!x->running && run->window >= 1 && run->window <= TT_EXECUTOR_LANES);
-	TT_TRY(executor_fit(x, run->plan));
+	TT_TRY(executor_fit(x, run));
 	TT_TRY(executor_fit_scratch(x, run));
 	x->run = *run;
+	x->note = run->note;
 	x->fault = (struct tt_run_fault){.status = TUTTI_OK, .peer = -1};
 	x->running = true;
 	for (int i = 0; i < run->window; i++) {
@@ -507,6 +574,7 @@ tt_executor_adopt(struct tt_executor *x, const struct tt_run *run)
 {
 	assert(!x->running && run->window == 1 && run->plan->nsteps == 1);
 	x->run = *run;
+	x->note = run->note;
 	x->fault = (struct tt_run_fault){.status = TUTTI_OK, .peer = -1};
 	x->running = x->stage_busy = true;
 	x->lanes[0].pc = 0;
@@ -538,6 +606,12 @@ const struct tt_run_fault *
 tt_executor_fault(const struct tt_executor *x)
 {
 	return &x->fault;
+}
+
+uint64_t
+tt_executor_agreed(const struct tt_executor *x)
+{
+	return x->note;
 }
 
 bool

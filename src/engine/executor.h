@@ -30,6 +30,10 @@ struct tt_run {
 	bool
 	    empty_too; /* messages of 0 bytes are sent: ranks do not know each other's counts, and a message that one of
 	                   them expects must come, if only to show that it is empty */
+	/* Every message says what this rank's note is, or 0 once it has heard of another one: see tt_executor_agreed(). The
+	 * same on all ranks; the notes may differ. Takes the end of the mark (TT_MARK_NOTE_AT), which is zero. */
+	bool has_note;
+	uint64_t note;
 };
 
 /* Why a run failed. */
@@ -64,6 +68,9 @@ struct tt_arithmetic tt_executor_arithmetic(const struct tt_run *run, const stru
  * counts up with whatever happened. */
 tutti_status tt_executor_advance(struct tt_executor *executor, int *moved);
 const struct tt_run_fault *tt_executor_fault(const struct tt_executor *executor);
+/* Of the run that has ended: the note, if all ranks that this one's result depends on have said the same, else 0. Where
+ * every rank's result depends on all, as in an all_reduce, every rank learns the same. */
+uint64_t tt_executor_agreed(const struct tt_executor *executor);
 /* Does the run wait for other members of the node stage (and not for messages)? */
 bool tt_executor_in_stage(const struct tt_executor *executor);
 /* Forgets the run; the ports must have been cancelled if it had not ended. */

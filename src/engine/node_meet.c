@@ -14,7 +14,7 @@
  *     members count the ticks they are done with in `done` (release), and writers look there (acquire).
  *
  * A job's first line carries its mark, and a digest of all marks before: whoever reads it knows that both mean the
- * same call.
+ * same call. The note in a mark, where there is one, may differ: members only learn whether it does.
  */
 #include <string.h>
 
@@ -109,6 +109,16 @@ tt_node_stage_spin(const struct tt_node_stage *s, int tight, int polls)
 	return false;
 }
 
+/* Their marks differ: do they in more than the note? */
+static tutti_status
+compare(struct tt_node_stage *s, const struct tt_stage_line *line)
+{
+	if (!s->job.has_note || memcmp(line->mark, s->mark, TT_MARK_NOTE_AT) != 0)
+		return TUTTI_ERR_MISMATCH;
+	s->agreed = false;
+	return TUTTI_OK;
+}
+
 tutti_status
 tt_stage_met(struct tt_node_stage *s, int member)
 {
@@ -119,7 +129,9 @@ tt_stage_met(struct tt_node_stage *s, int member)
 	if (s->now != s->first)
 		return TUTTI_OK;
 	s->strayed = line->past != s->past;
-	return s->strayed || memcmp(line->mark, s->mark, TUTTI_MARK_BYTES) != 0 ? TUTTI_ERR_MISMATCH : TUTTI_OK;
+	if (s->strayed)
+		return TUTTI_ERR_MISMATCH;
+	return memcmp(line->mark, s->mark, TUTTI_MARK_BYTES) == 0 ? TUTTI_OK : compare(s, line);
 }
 
 tutti_status

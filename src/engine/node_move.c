@@ -45,8 +45,8 @@ enter_rows(struct tt_node_stage *s)
 		size_t len;
 		const size_t at = tt_stage_chunk(s, s->now, s->job.pieces[j].iov_len, s->row, &len);
 
-		if (j != s->me && len > 0)
-			memcpy(rows + (size_t)j * s->row, (const unsigned char *)s->job.pieces[j].iov_base + at, len);
+		if (j != s->me)
+			tt_stage_take(s, rows + (size_t)j * s->row, s->job.pieces[j].iov_base, at, len);
 	}
 }
 
@@ -56,8 +56,7 @@ enter_row(struct tt_node_stage *s)
 	size_t len;
 	const size_t at = tt_stage_chunk(s, s->now, s->job.bytes, s->chunk, &len);
 
-	if (len > 0)
-		memcpy(tt_stage_payload(s, s->me), s->job.src + at, len);
+	tt_stage_take(s, tt_stage_payload(s, s->me), s->job.src, at, len);
 }
 
 static void
@@ -78,14 +77,11 @@ read_from(struct tt_node_stage *s, int j, size_t at, const struct iovec *to, con
 {
 	size_t len;
 	const size_t begin = tt_stage_chunk(s, s->now, to->iov_len, each_tick(s), &len);
-	unsigned char *into = (unsigned char *)to->iov_base + begin;
 
-	if (len == 0)
-		return;
 	if (j != s->me)
-		memcpy(into, tt_stage_payload(s, j) + at, len);
-	else if (into != own + begin)
-		memcpy(into, own + begin, len);
+		tt_stage_give(s, to->iov_base, begin, tt_stage_payload(s, j) + at, len);
+	else
+		tt_stage_keep(s, to->iov_base, own, begin, len);
 }
 
 static void
@@ -116,9 +112,7 @@ add_my_rows(struct tt_node_stage *s)
 	size_t len;
 	const size_t at = tt_stage_chunk(s, s->now, s->job.bytes, s->row, &len);
 
-	if (len > 0)
-		tt_stage_sum(s, s->job.dst + at, (const unsigned char *)s->job.pieces[s->me].iov_base + at,
-		    (size_t)s->me * s->row, len);
+	tt_stage_sum_own(s, NULL, s->job.dst, s->job.pieces[s->me].iov_base, at, (size_t)s->me * s->row, len);
 }
 
 static void

@@ -94,16 +94,16 @@ take_in(struct tt_node_stage *s, uint64_t tick)
 {
 	size_t len, begin, slice;
 	const size_t at = tt_stage_chunk(s, tick, s->job.bytes, s->chunk, &len);
-	const unsigned char *from = s->job.src + at;
+	unsigned char *slot = tt_stage_slot(s, s->me, tick);
 
 	if (s->inline_payload) {
-		memcpy(s->lines[s->me].line[tick % 2].payload, from, len);
+		tt_stage_take(s, s->lines[s->me].line[tick % 2].payload, s->job.src, at, len);
 	} else if (!s->two_shot) {
-		memcpy(tt_stage_slot(s, s->me, tick), from, len);
+		tt_stage_take(s, slot, s->job.src, at, len);
 	} else { /* all but the slice that only this member reads */
 		slice_range(s, s->me, len, &begin, &slice);
-		memcpy(tt_stage_slot(s, s->me, tick), from, begin);
-		memcpy(tt_stage_slot(s, s->me, tick) + begin + slice, from + begin + slice, len - begin - slice);
+		tt_stage_take(s, slot, s->job.src, at, begin);
+		tt_stage_take(s, slot + begin + slice, s->job.src, at + begin + slice, len - begin - slice);
 	}
 	tt_stage_publish(s, tick);
 }
@@ -115,7 +115,7 @@ add_slice(struct tt_node_stage *s)
 	const size_t at = tt_stage_chunk(s, s->now, s->job.bytes, s->chunk, &len);
 
 	slice_range(s, s->me, len, &begin, &slice);
-	tt_stage_sum(s, tt_stage_result(s, s->me, s->now), s->job.src + at + begin, begin, slice);
+	tt_stage_sum_own(s, tt_stage_result(s, s->me, s->now), NULL, s->job.src, at + begin, begin, slice);
 	tt_stage_publish_done(s, s->now + 1);
 }
 
@@ -129,8 +129,7 @@ copy_out(struct tt_node_stage *s)
 		const int j = (s->me + k) % s->members;
 
 		slice_range(s, j, len, &begin, &slice);
-		if (slice > 0)
-			memcpy(s->job.dst + at + begin, tt_stage_result(s, j, s->now), slice);
+		tt_stage_give(s, s->job.dst, at + begin, tt_stage_result(s, j, s->now), slice);
 	}
 }
 
@@ -165,7 +164,7 @@ tt_stage_all_reduce(struct tt_node_stage *s, int *moved)
 			if (s->now == s->first && s->finished < s->now)
 				s->finished = s->now;
 			if (!s->two_shot) {
-				tt_stage_sum(s, s->job.dst, s->job.src, 0, s->job.bytes);
+				tt_stage_sum_own(s, NULL, s->job.dst, s->job.src, 0, 0, s->job.bytes);
 				s->now++;
 				return TUTTI_OK;
 			}

@@ -163,6 +163,8 @@ remember(struct tt_node_stage *s, const void *mark)
 {
 	uint64_t words[TUTTI_MARK_BYTES / 8];
 
+	if (s->job.has_note) /* what members may say differently is not history */
+		memset(s->mark + TT_MARK_NOTE_AT, 0, TT_MARK_NOTE_BYTES);
 	memcpy(words, s->mark, sizeof(words));
 	if (memcmp(s->mark, mark, TUTTI_MARK_BYTES) != 0) /* an operation may have several jobs */
 		memcpy(s->previous, s->mark, sizeof(s->previous));
@@ -181,9 +183,12 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 	remember(s, job->mark);
 	s->job = *job;
 	memcpy(s->mark, job->mark, TUTTI_MARK_BYTES);
+	if (job->has_note)
+		memcpy(s->mark + TT_MARK_NOTE_AT, &job->note, TT_MARK_NOTE_BYTES);
+	s->agreed = true;
 	s->phase = TT_STAGE_ENTER;
 	s->first = s->now = s->tick;
-	s->is_large = tt_large_is(s, job);
+	s->is_large = !job->in_portions && tt_large_is(s, job);
 	lay_out(s);
 	if (s->is_large)
 		s->end = s->first + 1;
@@ -193,6 +198,12 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 		tt_large_start(s);
 	s->two_shot = adds_whole && !s->inline_payload &&
 		      job->bytes > tt_min_size(ONE_SHOT_BYTES * 2 / (size_t)s->members, s->chunk);
+}
+
+bool
+tt_node_stage_agreed(const struct tt_node_stage *s)
+{
+	return s->agreed;
 }
 
 static tutti_status

@@ -13,6 +13,7 @@
 #include <tutti/transport.h>
 
 #include "engine/combine.h"
+#include "engine/portions.h"
 #include "plan/plan.h"
 #include "select/stage_facts.h"
 
@@ -20,6 +21,10 @@
 
 struct tt_node_stage;
 struct tt_segment;
+
+/* A mark's last bytes are a note where jobs have one: zero in `mark`, and compared apart. */
+#define TT_MARK_NOTE_BYTES 8
+#define TT_MARK_NOTE_AT (TUTTI_MARK_BYTES - TT_MARK_NOTE_BYTES)
 
 /* What one superinstruction is to do, in memory. */
 struct tt_node_job {
@@ -34,6 +39,14 @@ struct tt_node_job {
 	const struct iovec *into; /* all_to_all: where each member's goes; lent */
 	struct tt_arithmetic how;
 	const void *mark; /* TUTTI_MARK_BYTES, lent */
+	bool has_note;
+	uint64_t note; /* see tt_node_stage_agreed() */
+	/* all_reduce, reduce_scatter, all_gather, broadcast: of what a row of this member consists; then dst, src and
+	 * pieces are offsets in it. NULL = they are addresses. Lent. */
+	const struct tt_portion *portions;
+	uint32_t nportions;
+	bool in_portions; /* some member's may be: the same on all. Such a job is never a large one */
+	bool reads_out; /* src is where results go */
 };
 
 /* Bytes of zeroed memory that `members` ranks must share. */
@@ -65,6 +78,9 @@ void tt_node_stage_share_cores(struct tt_node_stage *stage);
 /* After an advance that returned TUTTI_IN_PROGRESS: is one of those that are waited for likely to need this core? If not,
  * nobody here has anything to do but to look, and to give up the core is a waste. */
 bool tt_node_stage_needs_core(const struct tt_node_stage *stage);
+
+/* Of the job that has ended: did every member whose line this one has read say the same note? True without notes. */
+bool tt_node_stage_agreed(const struct tt_node_stage *stage);
 
 /* Sleeps until another member publishes something, tt_node_stage_wake() is called, or the deadline has passed. Returns
  * early for no reason, too. The caller advances next. */

@@ -3,10 +3,12 @@
  * node_stage_parts.h - what the files of the node stage share: its memory, its meetings, and where a job stands.
  *
  * node_stage.c keeps jobs, node_meet.c the protocol of ticks (read its head comment first), node_reduce.c what adds,
- * node_move.c what only moves.
+ * node_move.c what only moves, node_portions.c rows that are not in one piece.
  */
 #ifndef TT_ENGINE_NODE_STAGE_PARTS_H
 #define TT_ENGINE_NODE_STAGE_PARTS_H
+
+#include <string.h>
 
 #include "base/atomics.h"
 #include "engine/node_large.h"
@@ -63,6 +65,7 @@ struct tt_node_stage {
 	unsigned char previous[TUTTI_MARK_BYTES]; /* the latest of them that is not the job's own */
 	unsigned char mark[TUTTI_MARK_BYTES]; /* of the job */
 	bool strayed; /* it was the past that differed */
+	bool agreed; /* nobody has said another note */
 
 	struct tt_node_job job;
 	uint64_t first, end, now; /* ticks of the job */
@@ -114,5 +117,64 @@ void tt_stage_reduce(struct tt_node_stage *s, unsigned char *dst, size_t at, siz
 tutti_status tt_stage_in_meet_read(struct tt_node_stage *s, int *moved); /* where everybody reads everybody */
 tutti_status tt_stage_from_root(struct tt_node_stage *s, int *moved); /* broadcast, scatter */
 tutti_status tt_stage_to_root(struct tt_node_stage *s, int *moved); /* gather, and small reduce */
+
+/* ---- this member's own memory -------------------------------------------------------------------------------------
+ *
+ * `at` bytes behind what the job gives, which is an address, or an offset if the row is in portions. */
+
+/* node_portions.c */
+void tt_portions_take(const struct tt_node_job *job, unsigned char *to, size_t offset, size_t bytes);
+void tt_portions_give(const struct tt_node_job *job, size_t offset, const unsigned char *from, size_t bytes);
+void tt_portions_keep(const struct tt_node_job *job, size_t offset, size_t bytes);
+void tt_portions_sum(struct tt_node_stage *s, unsigned char *result, size_t offset, size_t at, size_t bytes);
+
+/* Out of it. */
+static inline void
+tt_stage_take(const struct tt_node_stage *s, unsigned char *to, const unsigned char *src, size_t at, size_t bytes)
+{
+	if (bytes == 0)
+		return;
+	if (TT_UNLIKELY(s->job.portions != NULL))
+		tt_portions_take(&s->job, to, (size_t)(uintptr_t)src + at, bytes);
+	else
+		memcpy(to, src + at, bytes);
+}
+
+/* Into it. */
+static inline void
+tt_stage_give(const struct tt_node_stage *s, unsigned char *dst, size_t at, const unsigned char *from, size_t bytes)
+{
+	if (bytes == 0)
+		return;
+	if (TT_UNLIKELY(s->job.portions != NULL))
+		tt_portions_give(&s->job, (size_t)(uintptr_t)dst + at, from, bytes);
+	else
+		memcpy(dst + at, from, bytes);
+}
+
+/* From one place to another; in portions, both have one offset. */
+static inline void
+tt_stage_keep(const struct tt_node_stage *s, unsigned char *dst, const unsigned char *src, size_t at, size_t bytes)
+{
+	if (bytes == 0)
+		return;
+	if (TT_UNLIKELY(s->job.portions != NULL))
+		tt_portions_keep(&s->job, (size_t)(uintptr_t)dst + at, bytes);
+	else if (dst != src)
+		memcpy(dst + at, src + at, bytes);
+}
+
+/* tt_stage_sum() of what is `row` bytes behind src, into `result`; NULL: as far behind dst. */
+static inline void
+tt_stage_sum_own(struct tt_node_stage *s, unsigned char *result, unsigned char *dst, const unsigned char *src,
+    size_t row, size_t at, size_t bytes)
+{
+	if (bytes == 0)
+		return;
+	if (TT_UNLIKELY(s->job.portions != NULL))
+		tt_portions_sum(s, result, (size_t)(uintptr_t)src + row, at, bytes);
+	else
+		tt_stage_sum(s, result != NULL ? result : dst + row, src + row, at, bytes);
+}
 
 #endif /* TT_ENGINE_NODE_STAGE_PARTS_H */

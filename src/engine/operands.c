@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "base/checked.h"
+#include "base/port.h"
 
 size_t
 tt_rows_width(const struct tt_rows *rows, int row)
@@ -116,6 +117,38 @@ slot_pieces(const struct tt_operands *operands, const struct tt_scratch *scratch
 	return n;
 }
 
+/* `len` bytes from `offset` of a row in portions. */
+static uint32_t
+add_portions(const struct tt_operands *operands, bool in, struct iovec *pieces, uint32_t n, size_t offset, size_t len)
+{
+	uint32_t i;
+
+	if (len == 0)
+		return n;
+	i = tt_portion_find(operands->portions, operands->nportions, offset);
+	for (; len > 0; i++) {
+		const struct tt_portion *portion = &operands->portions[i];
+		const size_t skip = offset - portion->begin, now = tt_min_size(len, portion->bytes - skip);
+
+		/* What is sent from is not written to: no piece needs to be const. */
+		n = add_piece(
+		    pieces, n, in ? (unsigned char *)(uintptr_t)(portion->in + skip) : portion->out + skip, now);
+		offset += now;
+		len -= now;
+	}
+	return n;
+}
+
+struct iovec
+tt_operand_stretch(const struct tt_operands *operands, const struct tt_span *span, int slice)
+{
+	size_t begin, len;
+
+	assert(span->part + span->parts <= span->of);
+	parts_range(operands->out.count, operands->slices, slice, span->part, span->parts, span->of, &begin, &len);
+	return (struct iovec){(void *)(uintptr_t)(begin * operands->element), len * operands->element};
+}
+
 uint32_t
 tt_operand_pieces(const struct tt_operands *operands, const struct tt_scratch *scratch, const struct tt_span *span,
     int slice, struct iovec *pieces, size_t *bytes)
@@ -140,8 +173,13 @@ tt_operand_pieces(const struct tt_operands *operands, const struct tt_scratch *s
 			size_t begin, len;
 
 			parts_range(width, operands->slices, slice, part, now, span->of, &begin, &len);
-			n = add_piece(pieces, n, rows->base + (row_offset(rows, row) + begin) * operands->element,
-			    len * operands->element);
+			if (TT_UNLIKELY(operands->portions != NULL))
+				n = add_portions(operands, span->buffer == TT_IN, pieces, n,
+				    begin * operands->element, len * operands->element);
+			else
+				n = add_piece(pieces, n,
+				    rows->base + (row_offset(rows, row) + begin) * operands->element,
+				    len * operands->element);
 			*bytes += len * operands->element;
 			left -= now;
 			part = 0;

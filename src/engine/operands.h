@@ -7,6 +7,7 @@
 
 #include <sys/uio.h>
 
+#include "engine/portions.h"
 #include "plan/plan.h"
 
 /* One side of an operation: rows of elements in the caller's memory. Even: nrows rows of `count` elements, one
@@ -23,6 +24,9 @@ struct tt_operands {
 	struct tt_rows in, out;
 	size_t element; /* bytes */
 	int slices;
+	const struct tt_portion *portions; /* of what both sides' only rows consist, then without bases; NULL; lent */
+	uint32_t nportions;
+	bool in_portions; /* some rank's rows may be */
 };
 
 /* The scratch memory of one lane. */
@@ -37,9 +41,12 @@ size_t tt_rows_width(const struct tt_rows *rows, int row);
 size_t tt_rows_widest(const struct tt_rows *rows);
 
 /* The pieces of `span` in slice `slice`, adjacent ones joined: at most span.rows * 2. Returns their number;
- * *bytes = their sum. `pieces` has room for them. */
+ * *bytes = their sum. `pieces` has room for them, and with portions for one more of each. */
 uint32_t tt_operand_pieces(const struct tt_operands *operands, const struct tt_scratch *scratch,
     const struct tt_span *span, int slice, struct iovec *pieces, size_t *bytes);
+
+/* With portions: the one stretch of the row that `span` is, as an offset and its bytes. */
+struct iovec tt_operand_stretch(const struct tt_operands *operands, const struct tt_span *span, int slice);
 
 /* Bytes of one scratch slot that holds `parts` of `of` parts of the widest row's widest slice. */
 size_t tt_operand_slot_bytes(const struct tt_operands *operands, int parts, int of);
