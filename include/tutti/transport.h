@@ -36,7 +36,8 @@ typedef struct tutti_endpoint tutti_endpoint; /* this rank's end of a transport;
 typedef struct tutti_link tutti_link;         /* one peer; defined by the transport */
 
 /* Combines `bytes` bytes that arrived at byte `offset` of the message into the receiver's memory. Called in
- * order of offset, without gaps or repeats; offset and bytes are multiples of the transfer's grain. */
+ * order of offset, without gaps or repeats; offset and bytes are multiples of the transfer's grain. With any_order
+ * only the last of these holds, and that every byte comes once. */
 typedef void (*tutti_fold)(void *context, size_t offset, const void *data, size_t bytes);
 
 /* One message, in the caller's memory. The caller sets the first group; zero the rest. */
@@ -49,6 +50,7 @@ typedef struct tutti_transfer {
 	tutti_fold fold;           /* receive only, if the endpoint has TUTTI_CAN_FOLD: takes the place of parts */
 	void *fold_context;
 	uint32_t grain;            /* bytes of an element, a power of two ≤ 8; 1 without fold */
+	uint32_t any_order;        /* with fold: 1 = its calls may come in any order of offset */
 	uint32_t passive;          /* receive only: 1 = the peer may never send; do not connect for its sake */
 
 	tutti_status status;       /* TUTTI_IN_PROGRESS while pending, then TUTTI_OK or why not */

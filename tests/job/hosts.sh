@@ -3,7 +3,7 @@
 #
 # hosts.sh - runs a job on several hosts that are all this machine.
 #
-# A host is a set of namespaces: network (one card, eth0, on a switch that joins all hosts), mounts (a /dev/shm and
+# A host is a set of namespaces: network (a card, eth0, on a switch that joins all hosts; more on request), mounts (a /dev/shm and
 # /proc of its own), host name, IPC and processes. Ranks of one host share memory; ranks of two hosts have nothing but
 # the network: no shared memory, no signals, no abstract sockets.
 #
@@ -17,14 +17,16 @@ usage() {
 usage: hosts.sh [options] [--] PROGRAM [ARGUMENT...]
   -n HOSTS    how many hosts (2)
   -g RANKS    ranks on each (1)
-  -r RATE     every card sends at most RATE, in tc's units: 1gbit, 200mbit
+  -s CARDS    how many cards each host has, each on a switch of its own (1)
+  -r RATE,... every card sends at most RATE, in tc's units: 1gbit, 200mbit; the second card the second RATE, and so on,
+              the last one for all that are left
   -t SECONDS  end everything after that, with status 124
   -k H:S      kill host H after S seconds; its status does not count (may be repeated)
   -c H:S      cut the cable of host H after S seconds (may be repeated)
   -a          wait for all ranks when one fails, instead of ending the others
   -l          begin each line of output with [host.rank]
 The ranks see TUTTI_RANK, TUTTI_SIZE, TUTTI_LOCAL_RANK, TUTTI_LOCAL_SIZE, TUTTI_ROOT, TUTTI_SECRET_FILE and
-HOSTS_HOST, the number of their host. Host H is called hostH and has the address 10.213.0.(H+1).
+HOSTS_HOST, the number of their host. Host H is called hostH; its card ethC has the address 10.213.C.(H+1).
 Status: the first failing rank's, else 0; 77 if namespaces are not permitted here.
 TEXT
 }
@@ -37,13 +39,14 @@ fail() {
 # ---- this script -----------------------------------------------------------------------------------------------------
 
 outside() {
-	export HOSTS_N=2 HOSTS_G=1 HOSTS_RATE='' HOSTS_LIMIT='' HOSTS_KILL='' HOSTS_CUT='' HOSTS_ALL='' HOSTS_LABEL=''
+	export HOSTS_N=2 HOSTS_G=1 HOSTS_RATE='' HOSTS_LIMIT='' HOSTS_KILL='' HOSTS_CUT='' HOSTS_ALL='' HOSTS_LABEL='' HOSTS_CARDS=1
 	local option inside as_root=()
 
-	while getopts n:g:r:t:k:c:alh option; do
+	while getopts n:g:s:r:t:k:c:alh option; do
 		case $option in
 		n) HOSTS_N=$OPTARG ;;
 		g) HOSTS_G=$OPTARG ;;
+		s) HOSTS_CARDS=$OPTARG ;;
 		r) HOSTS_RATE=$OPTARG ;;
 		t) HOSTS_LIMIT=$OPTARG ;;
 		k) HOSTS_KILL+=" $OPTARG" ;;
@@ -58,6 +61,7 @@ outside() {
 	[ $# -gt 0 ] || { usage >&2 && exit 2; }
 	[[ $HOSTS_N =~ ^[0-9]+$ && $HOSTS_G =~ ^[0-9]+$ ]] && ((HOSTS_N >= 1 && HOSTS_N <= 200 && HOSTS_G >= 1)) ||
 		fail "-n takes 1 to 200 hosts, -g at least one rank"
+	[[ $HOSTS_CARDS =~ ^[1-8]$ ]] || fail "-s takes 1 to 8 cards"
 	for option in unshare setpriv ip tc; do
 		command -v $option >/dev/null || fail "skipped: $option is not installed" 77
 	done
@@ -77,9 +81,12 @@ outside() {
 
 # ---- the inside ------------------------------------------------------------------------------------------------------
 
-shape() { # CARD
-	[ -z "$HOSTS_RATE" ] || tc qdisc add dev "$1" root tbf rate "$HOSTS_RATE" burst 256kb latency 50ms ||
-		fail "cannot shape $1 to $HOSTS_RATE"
+shape() { # DEVICE CARD
+	local rates rate
+	IFS=, read -r -a rates <<<"$HOSTS_RATE"
+	[ ${#rates[@]} -gt 0 ] || return 0
+	rate=${rates[$2]-${rates[-1]}}
+	tc qdisc add dev "$1" root tbf rate "$rate" burst 256kb latency 50ms || fail "cannot shape $1 to $rate"
 }
 
 # A host tells over $2 that its namespaces are there, and waits on $3 for its card.
@@ -92,9 +99,12 @@ start_host() { # HOST TOLD GO PROGRAM...
 }
 
 plug_in() { # HOST
-	ip link add "port$1" type veth peer name eth0 netns "${pid_of[$1]}" &&
-		ip link set "port$1" master switch up || fail "no card for host $1"
-	shape "port$1"
+	local card
+	for ((card = 0; card < HOSTS_CARDS; card++)); do
+		ip link add "port$1.$card" type veth peer name "eth$card" netns "${pid_of[$1]}" &&
+			ip link set "port$1.$card" master "switch$card" up || fail "no card for host $1"
+		shape "port$1.$card" "$card"
+	done
 }
 
 later() { # H:S... COMMAND: runs it with H after S seconds
@@ -105,16 +115,21 @@ later() { # H:S... COMMAND: runs it with H after S seconds
 	done
 }
 
-cut_host() { ip link set "port$1" down; }
+cut_host() {
+	local card
+	for ((card = 0; card < HOSTS_CARDS; card++)); do ip link set "port$1.$card" down; done
+}
 kill_host() { kill -KILL "${pid_of[$1]}"; }
 
 inside() {
-	local work=/dev/shm host status first=0 who
+	local work=/dev/shm host card status first=0 who
 	declare -a pid_of=()
 
 	trap 'echo "hosts.sh: $HOSTS_LIMIT s have passed" >&2; exit 124' USR1
 	mount -t tmpfs -o mode=755 inside $work && mkfifo $work/told || fail "no memory file system of its own"
-	ip link add switch type bridge stp_state 0 && ip link set switch up || fail "no switch (bridge)"
+	for ((card = 0; card < HOSTS_CARDS; card++)); do
+		ip link add "switch$card" type bridge stp_state 0 && ip link set "switch$card" up || fail "no switch (bridge)"
+	done
 	exec {told}<>$work/told
 	for ((host = 0; host < HOSTS_N; host++)); do
 		mkfifo "$work/go.$host"
@@ -158,7 +173,7 @@ run_rank() { # PROGRAM...
 }
 
 host() { # HOST TOLD GO PROGRAM...
-	local status first=0 rank who
+	local status first=0 rank card who
 	declare -a ranks=()
 	export HOSTS_HOST=$1 TUTTI_SIZE=$((HOSTS_N * HOSTS_G)) TUTTI_LOCAL_SIZE=$HOSTS_G TUTTI_ROOT=10.213.0.1:29400
 	local told=$2 go=$3
@@ -169,9 +184,12 @@ host() { # HOST TOLD GO PROGRAM...
 	mount -t tmpfs -o mode=1777 host /dev/shm || fail "no /dev/shm for host $HOSTS_HOST"
 	mount -t sysfs host /sys 2>/dev/null # its own cards; may be refused
 	hostname "host$HOSTS_HOST"
-	ip link set lo up && ip addr add "10.213.0.$((HOSTS_HOST + 1))/24" dev eth0 && ip link set eth0 up ||
-		fail "no network on host $HOSTS_HOST"
-	shape eth0
+	ip link set lo up || fail "no network on host $HOSTS_HOST"
+	for ((card = 0; card < HOSTS_CARDS; card++)); do
+		ip addr add "10.213.$card.$((HOSTS_HOST + 1))/24" dev "eth$card" && ip link set "eth$card" up ||
+			fail "no network on host $HOSTS_HOST"
+		shape "eth$card" "$card"
+	done
 	export TUTTI_SECRET_FILE=/dev/shm/.secret
 	(umask 077 && echo "$HOSTS_SECRET" >$TUTTI_SECRET_FILE)
 

@@ -93,6 +93,24 @@ make_fold(struct message *m, uint32_t grain)
 	m->transfer.grain = grain;
 }
 
+/* The same where the order does not matter. */
+static void
+fold_in_anywhere(void *context, size_t offset, const void *data, size_t bytes)
+{
+	struct message *m = context;
+
+	if (offset % m->transfer.grain != 0 || bytes % m->transfer.grain != 0 || offset > m->transfer.bytes ||
+	    bytes > m->transfer.bytes - offset) {
+		m->fold_wrong = true;
+		return;
+	}
+	for (size_t i = 0; i < bytes; i++)
+		m->bytes[offset + i] = (unsigned char)(m->bytes[offset + i] - 0xEE); /* a second time would show */
+	for (size_t i = 0; i < bytes; i++)
+		m->bytes[offset + i] = (unsigned char)(m->bytes[offset + i] + ((const unsigned char *)data)[i]);
+	m->folded += bytes;
+}
+
 static bool
 arrived(const struct message *m, uint64_t number)
 {
@@ -314,6 +332,10 @@ wide(uint64_t seed, int width, bool sums)
 			make_message(&in[way * N + i], lane, key[way][i], bytes, false, &random);
 			if (below(&random, 2) == 0)
 				make_fold(&in[way * N + i], 1u << below(&random, 4));
+			if (in[way * N + i].transfer.fold != NULL && below(&random, 2) == 0) {
+				in[way * N + i].transfer.fold = fold_in_anywhere;
+				in[way * N + i].transfer.any_order = 1;
+			}
 		}
 	}
 	while (idle < 4000) {

@@ -471,7 +471,9 @@ arm_link(tutti_link *link)
 		if (flow->watch.fd < 0)
 			continue;
 		events = channel->in.parked || channel->over ? 0 : EPOLLIN;
-		if (tt_stream_has_output(&link->stream, i)) {
+		/* One that is passed over waits for the others, and they for room. */
+		if (tt_stream_has_output(&link->stream, i) &&
+		    (!flow->deferred || tt_stream_has_begun(&link->stream, i))) {
 			if (!flow->blocked)
 				return false;
 			events |= EPOLLOUT;

@@ -17,6 +17,7 @@ struct tt_flow {
 	tutti_link *link;
 	int index;
 	bool blocked; /* the socket took no more */
+	bool deferred; /* it gets no new chunk for now: others would be through with it earlier */
 	uint32_t events; /* that epoll watches */
 	int attempts; /* to connect it, so far */
 	uint32_t batches; /* written since its speed was measured */
@@ -78,6 +79,8 @@ void tt_tcp_link_stop(tutti_link *link);
 void tt_tcp_link_widen(tutti_link *link);
 /* An attempt came to nothing: the next address, or none. */
 void tt_tcp_link_narrow(tutti_link *link, int channel);
+/* Decides, for each connection, whether it shall take the next chunk. */
+void tt_tcp_link_defer(tutti_link *link);
 /* Another chunk was written: how quick is the connection, and what does that mean for the chunks of all? */
 void tt_tcp_flow_measure(struct tt_flow *flow);
 

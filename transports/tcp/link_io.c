@@ -235,10 +235,14 @@ write_flow(struct tt_flow *flow, int batches)
 static void
 write_all(tutti_link *link, bool again)
 {
+	if (link->stream.bulk.first != NULL && link->stream.ncarriers > 1)
+		tt_tcp_link_defer(link);
 	for (int i = 0; i < link->stream.nchannels && link->live_index >= 0; i++) {
 		struct tt_flow *flow = &link->flows[i];
 
-		if (flow->watch.fd >= 0 && (again || !flow->blocked) && tt_stream_has_output(&link->stream, i))
+		if (flow->watch.fd < 0 || (flow->blocked && !again) || !tt_stream_has_output(&link->stream, i))
+			continue;
+		if (!flow->deferred || tt_stream_has_begun(&link->stream, i))
 			write_flow(flow, i == 0 ? BATCHES : 1);
 	}
 }

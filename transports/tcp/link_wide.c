@@ -8,9 +8,12 @@
  *
  * Who is quicker gets more: not only more chunks, by taking the next one when it has room, but also larger ones, in
  * proportion to what the kernel measured. So chunks that are begun together arrive together: nobody waits for the
- * last one on the slowest connection. For the same reason little is allowed to pile up unsent in a socket.
+ * last one on the slowest connection. For the same reason little is allowed to pile up unsent in a socket, and a
+ * connection takes no chunk while what it has not yet got through would take far longer than on the others.
  */
+#include <linux/sockios.h>
 #include <linux/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/checked.h"
@@ -22,6 +25,8 @@
 #define MEASURE_EVERY 4 /* chunks */
 #define CHUNK_LEAST ((size_t)16 << 10)
 #define CHUNK_GRAIN ((size_t)4 << 10)
+#define LATER_BY 1.5 /* times the quickest that has room: then a connection is passed over .. */
+#define FAR_LATER_BY 3.5 /* .. as also if all others are full, but will be through so much earlier */
 #define SLOWER_BY 2 /* steps of speed by which an interface may be behind the quickest, and still be used */
 
 /* The i-th of the peer's interfaces that are worth using: the first address of each. -1: there are not so many. */
@@ -121,13 +126,44 @@ share_out(tutti_link *link)
 	}
 }
 
+/* Seconds until the connection would be through with one more chunk. */
+static double
+time_for(const struct tt_flow *flow)
+{
+	int queued = 0;
+
+	if (ioctl(flow->watch.fd, SIOCOUTQ, &queued) != 0)
+		queued = 0;
+	return ((double)queued + (double)flow->link->stream.channels[flow->index]->chunk_bytes) / flow->bytes_per_s;
+}
+
+void
+tt_tcp_link_defer(tutti_link *link)
+{
+	double times[TT_CHANNELS] = {0}, best = 0, best_free = 0;
+
+	for (int i = 1; i < link->stream.nchannels; i++) {
+		const struct tt_flow *flow = &link->flows[i];
+
+		if (flow->watch.fd < 0 || !(flow->bytes_per_s > 0))
+			continue;
+		times[i] = time_for(flow);
+		if (best <= 0 || times[i] < best)
+			best = times[i];
+		if (!flow->blocked && (best_free <= 0 || times[i] < best_free))
+			best_free = times[i];
+	}
+	for (int i = 1; i < link->stream.nchannels; i++)
+		link->flows[i].deferred = times[i] > LATER_BY * best_free || times[i] > FAR_LATER_BY * best;
+}
+
 void
 tt_tcp_flow_measure(struct tt_flow *flow)
 {
 	struct tcp_info info = {0};
 	socklen_t bytes = sizeof(info);
 
-	if (flow->batches++ % MEASURE_EVERY != 0)
+	if (flow->batches++ % MEASURE_EVERY != 0 && flow->bytes_per_s > 0)
 		return;
 	if (getsockopt(flow->watch.fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0 || info.tcpi_delivery_rate == 0)
 		return;

@@ -18,7 +18,7 @@
  *
  * A stream has channels, one per connection. The first carries everything that keeps an order, the others only chunks of
  * granted messages: each takes the next chunk as soon as its connection has room, so that a slow one holds up nobody.
- * A chunk says where it belongs, and is placed there; for a fold, which wants its bytes in order, a chunk that is
+ * A chunk says where it belongs, and is placed there; for a fold that wants its bytes in order, a chunk that is
  * early waits in its channel's memory, and the channel with it. That ends always: chunks are begun in one order, and
  * every channel keeps to it, so the oldest chunk that is under way never waits for another.
  *
@@ -99,11 +99,12 @@ struct tt_input {
 	struct tt_cursor at; /* in transfer's parts */
 	uint64_t at_number; /* of the message that `at` is about */
 	const struct tt_lane *at_lane;
+	size_t fold_at; /* of a fold: where the next byte belongs */
 	uint32_t tail_bytes; /* of a fold: less than a grain, waiting for the rest of it */
 	unsigned char tail[8];
-	bool early; /* of a fold: chunks before this one have not been folded yet; */
+	bool early; /* of a fold in order: chunks before this one have not been folded yet; */
 	bool parked; /* all of it has come, and nothing more is read before they have; */
-	size_t early_offset, held; /* where it belongs, and how much of it is in the scratch memory */
+	size_t held; /* how much of it is in the scratch memory */
 	bool sum_due; /* a checksum follows the bytes */
 	struct tt_sum sum;
 	size_t stage_first, stage_last;
@@ -177,13 +178,20 @@ tt_stream_carries(const struct tt_stream *stream, int index)
 	return index == 0 ? stream->ncarriers == 0 : !stream->channels[index]->over;
 }
 
+/* Is something to be written out before anything new is begun? */
+static inline bool
+tt_stream_has_begun(const struct tt_stream *stream, int index)
+{
+	const struct tt_output *out = &stream->channels[index]->out;
+
+	return out->piece < out->npieces || out->open != NULL;
+}
+
 /* Would tt_stream_output() have something? */
 static inline bool
 tt_stream_has_output(const struct tt_stream *stream, int index)
 {
-	const struct tt_output *out = &stream->channels[index]->out;
-
-	if (out->piece < out->npieces || out->open != NULL || (index == 0 && stream->refusing.first != NULL))
+	if (tt_stream_has_begun(stream, index) || (index == 0 && stream->refusing.first != NULL))
 		return true;
 	if (stream->differs)
 		return false;

@@ -82,14 +82,13 @@ tt_stream_input(struct tt_stream *stream, int index, struct iovec pieces[TT_INPU
 }
 
 static void
-fold(tutti_transfer *transfer, const unsigned char *bytes, size_t n)
+fold(struct tt_input *in, const unsigned char *bytes, size_t n)
 {
-	struct tt_pending *pending = tt_pending_of(transfer);
-
 	if (n == 0)
 		return;
-	transfer->fold(transfer->fold_context, pending->done, bytes, n);
-	pending->done += n;
+	in->transfer->fold(in->transfer->fold_context, in->fold_at, bytes, n);
+	in->fold_at += n;
+	tt_pending_of(in->transfer)->done += n;
 }
 
 /* Bytes for a fold, from anywhere and of any number: what does not fill a grain waits for the rest of it. */
@@ -107,11 +106,11 @@ fold_bytes(struct tt_input *in, const unsigned char *bytes, size_t n)
 		n -= part;
 		if (in->tail_bytes < grain)
 			return;
-		fold(in->transfer, in->tail, grain);
+		fold(in, in->tail, grain);
 		in->tail_bytes = 0;
 	}
 	part = n & (grain - 1);
-	fold(in->transfer, bytes, n - part);
+	fold(in, bytes, n - part);
 	memcpy(in->tail, bytes + (n - part), part);
 	in->tail_bytes = (uint32_t)part;
 }
@@ -125,7 +124,7 @@ pass_turn(struct tt_stream *stream, const tutti_transfer *transfer)
 		struct tt_input *in = channel != NULL ? &channel->in : NULL;
 
 		if (in == NULL || !in->early || in->transfer != transfer ||
-		    in->early_offset != tt_pending_of(in->transfer)->done)
+		    in->fold_at != tt_pending_of(in->transfer)->done)
 			continue;
 		in->early = false;
 		fold_bytes(in, channel->scratch, in->held);
@@ -153,7 +152,7 @@ end_frame(struct tt_stream *stream, struct tt_input *in)
 	if (in->parked)
 		return;
 	in->transfer = NULL;
-	if (transfer->fold != NULL && stream->nchannels > 1)
+	if (transfer->fold != NULL && transfer->any_order == 0 && stream->nchannels > 1)
 		pass_turn(stream, transfer);
 	tt_stream_complete(stream, in->lane, transfer);
 }
@@ -252,7 +251,7 @@ tt_stream_expect(struct tt_stream *stream, struct tt_channel *channel, struct tt
 	in->left = bytes;
 	in->tail_bytes = 0;
 	in->early = in->parked = false;
-	in->held = 0;
+	in->held = in->fold_at = 0;
 	in->at = (struct tt_cursor){0};
 	in->at_lane = NULL;
 	in->sum_due = stream->sums && bytes > 0;
@@ -274,8 +273,8 @@ tt_stream_expect_chunk(struct tt_stream *stream, struct tt_channel *channel, str
 	if (in->at_lane == lane && in->at_number == pending->number)
 		at = in->at;
 	tt_stream_expect(stream, channel, lane, TT_INPUT_TRANSFER, transfer, bytes);
-	in->early = transfer->fold != NULL && offset != pending->done;
-	in->early_offset = offset;
+	in->early = transfer->fold != NULL && transfer->any_order == 0 && offset != pending->done;
+	in->fold_at = offset;
 	if (transfer->fold == NULL)
 		tt_cursor_seek(transfer, &at, offset);
 	in->at = at;

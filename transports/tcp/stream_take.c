@@ -85,8 +85,9 @@ take_chunk(struct tt_stream *stream, struct tt_channel *channel, struct tt_lane 
 	if (frame->size % 8 != 0 || (frame->count % 8 != 0 && frame->count != transfer->bytes - frame->size))
 		return tt_stream_fault(stream, "it sent a piece that ends inside an element");
 	/* Alone, a connection keeps the order; and where others are, what is behind cannot come again. */
-	if (stream->nchannels == 1 ? frame->size != pending->done
-				   : transfer->fold != NULL && frame->size < pending->done)
+	if (stream->nchannels == 1
+		? frame->size != pending->done
+		: transfer->fold != NULL && transfer->any_order == 0 && frame->size < pending->done)
 		return tt_stream_fault(stream, "it sent a piece that does not fit its message");
 	pending->claimed += frame->count;
 	tt_stream_expect_chunk(stream, channel, lane, transfer, (size_t)frame->size, frame->count);
