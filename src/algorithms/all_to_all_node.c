@@ -6,7 +6,7 @@
  * 	          a0 a1 a2   b0 b1 b2   c0 c1 c2    published in shared memory
  * 	          a0 b0 c0   a1 b1 c1   a2 b2 c2    read into place
  *
- * Cost: no messages; n bytes published and n copied per rank, one synchronization per chunk.
+ * Cost: no messages; all but a row published and n bytes copied per rank, one synchronization per chunk.
  * Use whenever all ranks are on one node.
  * Source: folklore.
  */
@@ -27,7 +27,7 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = nranks > 1, .copied = 2};
+	return (struct tt_algorithm_cost){.messages = nranks > 1, .copied = 2 - 1.0 / nranks};
 }
 
 const struct tt_algorithm tt_all_to_all_node = {

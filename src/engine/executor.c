@@ -44,6 +44,7 @@ struct lane {
 	struct iovec *operand_pieces;
 	struct tt_pieces *operands; /* of a local step */
 	struct tt_scratch scratch;
+	size_t scratch_room; /* bytes of it */
 };
 
 struct tt_executor {
@@ -57,7 +58,6 @@ struct tt_executor {
 	struct tt_node_stage *stage; /* NULL: this rank shares no memory */
 	struct iovec *stage_pieces; /* one for each member, twice, and two of room */
 	bool stage_busy;
-	size_t scratch_room;
 	bool uses_scratch; /* this run's plan does */
 	uint64_t note; /* of this run, as far as it has been heard of: 0 = there are several */
 };
@@ -166,6 +166,21 @@ executor_fit(struct tt_executor *x, const struct tt_run *run)
 }
 
 static tutti_status
+lane_fit_scratch(struct lane *lane, size_t bytes)
+{
+	void *memory;
+
+	tt_free(lane->scratch.base);
+	lane->scratch.base = NULL;
+	lane->scratch_room = 0;
+	TT_TRY(tt_alloc(1, bytes, "scratch memory", &memory));
+	lane->scratch.base = memory;
+	lane->scratch_room = bytes;
+	return TUTTI_OK;
+}
+
+/* Only of the lanes that the run has. */
+static tutti_status
 executor_fit_scratch(struct tt_executor *x, const struct tt_run *run)
 {
 	const struct tt_plan *plan = run->plan;
@@ -176,20 +191,11 @@ executor_fit_scratch(struct tt_executor *x, const struct tt_run *run)
 	slot = tt_operand_slot_bytes(&run->operands, plan->tmp_parts, plan->tmp_of);
 	if (!tt_mul_size(slot, (size_t)plan->tmp_slots, &bytes))
 		return tt_fail(TUTTI_ERR_NOMEM, -1, "the scratch memory of %s does not fit", plan->algorithm);
-	if (bytes > x->scratch_room) {
-		for (int i = 0; i < TT_EXECUTOR_LANES; i++) {
-			void *memory;
-
-			tt_free(x->lanes[i].scratch.base);
-			x->lanes[i].scratch.base = NULL;
-			x->scratch_room = 0;
-			TT_TRY(tt_alloc(1, bytes, "scratch memory", &memory));
-			x->lanes[i].scratch.base = memory;
-		}
-		x->scratch_room = bytes;
-	}
-	for (int i = 0; i < TT_EXECUTOR_LANES; i++)
+	for (int i = 0; i < run->window; i++) {
 		x->lanes[i].scratch.slot_bytes = slot;
+		if (bytes > x->lanes[i].scratch_room)
+			TT_TRY(lane_fit_scratch(&x->lanes[i], bytes));
+	}
 	return TUTTI_OK;
 }
 
