@@ -74,7 +74,7 @@ draw_bytes(uint64_t *random, size_t most)
 }
 
 static struct point
-draw(uint64_t *random, size_t most)
+draw(uint64_t *random, size_t most, int ranks)
 {
 	static const struct {
 		tutti_dtype dtype;
@@ -87,7 +87,9 @@ draw(uint64_t *random, size_t most)
 	    .dtype_name = types[type].name,
 	    .element = types[type].element};
 
-	point.bytes = draw_bytes(random, most);
+	do
+		point.bytes = draw_bytes(random, most);
+	while (point.bytes < point.element * (size_t)ranks); /* no empty rows */
 	point.in_place = random_next(random) % 2 == 0;
 	return point;
 }
@@ -238,7 +240,7 @@ main(int argc, char **argv)
 	memset(c.send, 0, most);
 	memset(c.recv, 0, most);
 	for (int k = 0; k < points; k++) {
-		const struct point point = draw(&random, most);
+		const struct point point = draw(&random, most, c.size);
 		/* Large ones take long. */
 		const int times = point.bytes > 262144 ? (repetitions + 3) / 4 : repetitions;
 
