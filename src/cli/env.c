@@ -6,11 +6,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/plugin.h"
 #include "base/settings.h"
 #include "cli/cli.h"
+#include "profile/profile.h"
 
 #define MOST_UNKNOWN 64
 
@@ -20,6 +22,9 @@ static const char help[] =
     "Lists every environment variable that Tutti knows: its value now, where the value came from, and what\n"
     "it means. Variables that begin with TUTTI_ but are not known are named too: they have no effect. At the\n"
     "end are the plug-ins and where they were found.\n"
+    "\n"
+    "Then it lists the speeds of this machine that Tutti chooses algorithms by, and where each came from:\n"
+    "assumed, derived from others, measured at first use, or by tutti tune.\n"
     "\n"
     "A program that fills in a field of tutti_config overrides the variable of the same meaning.\n"
     "\n"
@@ -88,13 +93,49 @@ print_unknown(void)
 	}
 }
 
+/* What the selector would know of this machine; nothing is measured for it. */
+static int
+print_speeds(const struct tt_settings *settings)
+{
+	struct tt_profile profile, found;
+	char path[TT_PROFILE_PATH];
+	const char *given = settings->text[TT_SET_PROFILE], *from = "nothing measured here yet";
+
+	tt_profile_init(&profile);
+	if (given != NULL && strcmp(given, "assumed") != 0) {
+		if (tt_profile_read(given, &found) != TUTTI_OK)
+			return tt_complain("env", "%s", tt_last_error()->message);
+	} else if (given != NULL || !tt_profile_path(profile.host, false, path, sizeof path) ||
+		   access(path, R_OK) != 0 || tt_profile_read(path, &found) != TUTTI_OK) {
+		found.host = ~profile.host;
+	}
+	if (found.host == profile.host) {
+		profile = found;
+		from = profile.from;
+	} else if (given != NULL) {
+		from = strcmp(given, "assumed") == 0 ? "TUTTI_PROFILE=assumed"
+						     : "the profile is of another kind of host";
+	}
+	printf("\n%-22s %-16s %-12s %s\n", "speed of this machine", "value", "from", "meaning");
+	for (int i = 0; i < TT_CONSTANTS; i++) {
+		const struct tt_constant_info *info = tt_constant_info((enum tt_constant)i);
+		char value[64];
+
+		snprintf(value, sizeof value, "%.5g %s", profile.constants.value[i], info->unit);
+		printf("%-22s %-16s %-12s %s\n", info->name, value,
+		    tt_constant_source_name((enum tt_constant_source)profile.constants.source[i]), info->meaning);
+	}
+	printf("profile: %s\n", from);
+	return TT_EXIT_OK;
+}
+
 int
 tt_env_main(int argc, char **argv)
 {
 	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	const struct tt_setting_info *info;
 	struct tt_settings settings;
-	int option;
+	int option, status;
 
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
@@ -115,6 +156,7 @@ tt_env_main(int argc, char **argv)
 	print_unknown();
 	if (tt_settings_init(&settings, NULL) != TUTTI_OK)
 		return tt_complain("env", "%s", tt_last_error()->message);
+	status = print_speeds(&settings);
 	tt_settings_fini(&settings);
-	return TT_EXIT_OK;
+	return status;
 }
