@@ -436,7 +436,8 @@ Group::failure(const char *what, tutti_status status) const
 	std::string text = std::string(what) + ": ";
 
 	(void)tutti_last_error(&error);
-	text += tutti_status_string(status);
+	/* The words that programs written for other backends look for. */
+	text += status == TUTTI_ERR_TIMEOUT ? "Timed out (TUTTI_ERR_TIMEOUT)" : tutti_status_string(status);
 	text += status == error.status && error.message[0] != '\0' ? std::string(": ") + error.message : "";
 	for (int i = 0; i < std::min(error.nranks, 16); i++) {
 		const auto rank = static_cast<size_t>(error.ranks[i]);
