@@ -136,6 +136,7 @@ start(tutti_comm *comm, tutti_request *whole)
 {
 	struct tt_group *group = &comm->group;
 	tutti_request *first = NULL;
+	const int64_t now_ns = tt_now_ns();
 
 	whole->state = TT_REQUEST_RUNNING;
 	whole->status = TUTTI_OK;
@@ -146,7 +147,7 @@ start(tutti_comm *comm, tutti_request *whole)
 
 		group->first = member->next;
 		member->group = whole;
-		member->deadline_ns = tt_deadline_ns(member->timeout_ms);
+		member->deadline_ns = member->timeout_ms < 0 ? TT_FOREVER : now_ns + member->timeout_ms * TT_MS;
 		whole->members++;
 		if (member->is_message) {
 			tt_messages_start(comm, member);
