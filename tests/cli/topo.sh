@@ -118,4 +118,36 @@ findings() {
 	esac
 }
 check "--check says what to do about each thing it finds" findings
+
+# Even ranks on the later core, odd ranks on the first: the ring goes 1 3 0 2.
+# shellcheck disable=SC2016 # TUTTI_RANK is each rank's own
+placed() {
+	"$tutti" run -n 4 --no-prefix bash -c 'exec taskset -c "$((TUTTI_RANK % 2 ? $0 : $1))" "${@:2}"' "${cpus[@]}" "$tutti" "$@"
+}
+placed_ring() {
+	placed topo --json | python3 -c '
+import json, sys
+shown = json.load(sys.stdin)
+assert shown["ring"] == [1, 3, 0, 2], shown["ring"]
+'
+}
+rings_are_right() {
+	placed bench all_reduce reduce_scatter all_gather -a ring --check -b 8 -e 8K -f 32 -n 2 -w 1 >"$work/out" &&
+		placed bench broadcast reduce -a chain -r 2 --check -b 8 -e 8K -f 32 -n 2 -w 1 >>"$work/out"
+}
+# The first CPUs of two cores.
+mapfile -t cpus < <(python3 -c '
+import os
+cores = {}
+for cpu in sorted(os.sched_getaffinity(0)):
+    try:
+        with open("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list" % cpu) as file:
+            cores.setdefault(file.read(), cpu)
+    except OSError:
+        pass
+print(*sorted(cores.values())[:2], sep="\n")')
+if [ ${#cpus[@]} = 2 ] && command -v taskset >/dev/null; then
+	check "the ring follows the cores that ranks are bound to" placed_ring
+	check "rings and chains in that order give right results" rings_are_right
+fi
 finish
