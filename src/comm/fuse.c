@@ -23,6 +23,8 @@
  *     numbers; those that differ between ranks have different digests, run one by one, and the first one that
  *     differs is found there.
  *
+ * tests/models/notes.pml is a model of this.
+ *
  * The first member of a group runs alone, for it brings the agreement. A fused run brings the next one.
  */
 #include "comm/fuse.h"
