@@ -208,9 +208,10 @@ class TuttiBackend : public Base
 
 /* ---- creation --------------------------------------------------------------------------------------------- */
 
-/* The communicators that a process has when it ends: their peers may still be reading. */
-static std::mutex living_mutex;
-static std::set<Group *> living;
+/* The communicators that a process has when it ends: their peers may still be reading. Never destructed: Python may let go
+ * of a group after this library's own end. */
+static std::mutex &living_mutex = *new std::mutex;
+static std::set<Group *> &living = *new std::set<Group *>;
 
 static void
 close_all()

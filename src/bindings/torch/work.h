@@ -75,7 +75,7 @@ class Group
 	std::condition_variable wanted_, drained_;
 	std::list<WorkPtr> pending_; /* in the order of issue */
 	std::thread finisher_;
-	pid_t owner_ = 0; /* the process in which the finisher is */
+	const pid_t owner_ = getpid(); /* the process that it works in */
 	bool asleep_ = false, closing_ = false, closed_ = false;
 	Clock::time_point drain_until_;
 };
@@ -264,8 +264,7 @@ Group::push(const WorkPtr &work)
 
 	work->since_ = Clock::now();
 	work->place_ = pending_.insert(pending_.end(), work);
-	if (owner_ == 0) {
-		owner_ = getpid();
+	if (!finisher_.joinable()) {
 		finisher_ = std::thread([this] { run(); });
 	} else if (asleep_) {
 		asleep_ = false;
@@ -400,7 +399,7 @@ inline void
 Group::close()
 {
 	/* A child made by fork has no finisher, and the communicator is its parent's. */
-	if (owner_ != 0 && owner_ != getpid()) {
+	if (owner_ != getpid()) {
 		if (finisher_.joinable())
 			finisher_.detach();
 		return;

@@ -31,8 +31,13 @@ def _register():
     dist.Backend.register_backend("tutti", _create, extended_api=True, **more)
     # A process that ends without destroy_process_group must not tear memory away from peers that still read it.
     atexit.register(_C.close_all)
-    # Processes made by multiprocessing end without atexit.
-    multiprocessing.util.Finalize(None, _C.close_all, exitpriority=10)
+    # Processes made by multiprocessing end without atexit, and forget what their parent has registered.
+    multiprocessing.util.register_after_fork(_C, _at_end_of_process)
+    _at_end_of_process(_C)
+
+
+def _at_end_of_process(module):
+    multiprocessing.util.Finalize(None, module.close_all, exitpriority=10)
 
 
 def version():
