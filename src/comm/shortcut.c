@@ -67,28 +67,28 @@ fill_pieces(const tutti_comm *comm, struct iovec *pieces, const void *base, size
 }
 
 static tutti_status
-start(tutti_comm *comm, const struct tt_intent *intent, const struct tt_shortcut *shortcut)
+start(tutti_comm *comm, const struct tt_intent *intent, struct tt_shortcut *shortcut)
 {
+	struct tt_node_job *const job = tt_node_stage_job(comm->stage);
+	struct iovec *const pieces = tt_executor_stage_pieces(comm->executor);
 	const void *mark;
 	int moved = 0, rank;
 	tutti_status status;
-	struct tt_node_job job = shortcut->job;
-	struct iovec *const pieces = tt_executor_stage_pieces(comm->executor);
-	struct tt_call call = shortcut->call;
 
-	call.sequence = ++comm->issued;
-	job.mark = &call;
-	job.pieces = pieces;
-	job.into = pieces + comm->size;
-	job.src = intent->send;
-	job.dst = intent->recv;
+	shortcut->call.sequence = ++comm->issued;
+	*job = shortcut->job;
+	job->mark = &shortcut->call;
+	job->pieces = pieces;
+	job->into = pieces + comm->size;
+	job->src = intent->send;
+	job->dst = intent->recv;
 	if (shortcut->in_pieces)
 		fill_pieces(comm, pieces, intent->send, shortcut->row_bytes);
 	if (shortcut->out_pieces)
 		fill_pieces(comm, pieces + (shortcut->in_pieces ? comm->size : 0), intent->recv, shortcut->row_bytes);
-	tt_node_stage_start(comm->stage, &job);
+	tt_node_stage_start(comm->stage, job);
 	status = tt_node_stage_advance(comm->stage, &moved, &rank, &mark);
-	tt_failure_called(comm->failure, &call); /* while the others' lines are on their way */
+	tt_failure_called(comm->failure, &shortcut->call); /* while the others' lines are on their way */
 	return status;
 }
 
@@ -142,7 +142,7 @@ bool
 tt_shortcut_take(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_status *status)
 {
 	struct tt_memo_key key;
-	const struct tt_memo_entry *entry;
+	struct tt_memo_entry *entry;
 
 	if (comm->stage == NULL || options->algorithm != NULL || intent->uneven || intent->next_run != NULL ||
 	    intent->flags != 0 || intent->op > TUTTI_BXOR)

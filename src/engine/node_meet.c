@@ -62,13 +62,16 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 	if (s->shares_cores)
 		tt_stage_tell_core(s);
 	if (tick == s->first) {
-		memcpy(line->mark, s->mark, TUTTI_MARK_BYTES);
+		memcpy(line->mark, s->mark, 8);
+		memcpy(line->mark + 8, s->mark + 8, TUTTI_MARK_BYTES - 8);
 		line->past = s->past;
 	}
 	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in reached() */
 	tt_prefetch_write(
 	    &s->lines[s->me].line[(tick + 1) % 2]); /* its readers have gone; it comes during the wait */
 	tt_stage_wake_sleepers(s);
+	if (tick == s->first)
+		tt_stage_remember(s);
 }
 
 void

@@ -157,21 +157,40 @@ lay_out(struct tt_node_stage *s)
 	s->end = s->first + (bytes <= each ? 1 : (bytes + each - 1) / each);
 }
 
-/* Before a job with `mark` takes the latest mark into the past: a multiplication per word. */
-static void
-remember(struct tt_node_stage *s, const void *mark)
+/* Takes the job's mark into the past of the next one: a multiplication per word. Once, while others are waited for. */
+void
+tt_stage_remember(struct tt_node_stage *s)
 {
-	uint64_t words[TUTTI_MARK_BYTES / 8];
+	uint64_t words[TUTTI_MARK_BYTES / 8], past = s->past;
 
-	if (s->job.has_note) /* what members may say differently is not history */
-		memset(s->mark + TT_MARK_NOTE_AT, 0, TT_MARK_NOTE_BYTES);
 	memcpy(words, s->mark, sizeof(words));
+	for (size_t i = 0; i < TT_COUNT_OF(words); i++) {
+		past = (past ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		past ^= past >> 32;
+	}
+	s->next_past = past;
+	s->remembered = true;
+}
+
+/* A new mark. Its number has been written a moment ago, and the rest has not: one load of both would wait for the
+ * former to reach the cache. */
+static void
+take_mark(struct tt_node_stage *s, const unsigned char *mark)
+{
+	if (!s->remembered)
+		tt_stage_remember(s);
+	s->past = s->next_past;
+	s->remembered = false;
 	if (memcmp(s->mark, mark, TUTTI_MARK_BYTES) != 0) /* an operation may have several jobs */
 		memcpy(s->previous, s->mark, sizeof(s->previous));
-	for (size_t i = 0; i < TT_COUNT_OF(words); i++) {
-		s->past = (s->past ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
-		s->past ^= s->past >> 32;
-	}
+	memcpy(s->mark, mark, 8);
+	memcpy(s->mark + 8, mark + 8, TUTTI_MARK_BYTES - 8);
+}
+
+struct tt_node_job *
+tt_node_stage_job(struct tt_node_stage *s)
+{
+	return &s->job;
 }
 
 void
@@ -180,12 +199,9 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 	const bool adds_whole = job->kind == TT_NODE_ALL_REDUCE || job->kind == TT_NODE_REDUCE;
 
 	assert(s->phase == TT_STAGE_ENDED);
-	remember(s, job->mark);
-	s->job = *job;
-	memcpy(s->mark, job->mark, TUTTI_MARK_BYTES);
-	if (job->has_note)
-		memcpy(s->mark + TT_MARK_NOTE_AT, &job->note, TT_MARK_NOTE_BYTES);
-	s->agreed = true;
+	if (job != &s->job)
+		s->job = *job;
+	take_mark(s, job->mark);
 	s->phase = TT_STAGE_ENTER;
 	s->first = s->now = s->tick;
 	s->is_large = !job->in_portions && tt_large_is(s, job);

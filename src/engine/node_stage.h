@@ -64,6 +64,8 @@ int tt_node_stage_members(const struct tt_node_stage *stage);
 /* The member number of a rank; -1: it is not one. */
 int tt_node_stage_member(const struct tt_node_stage *stage, int rank);
 
+/* Where the stage keeps its job: who fills this one spares start() the copy. */
+struct tt_node_job *tt_node_stage_job(struct tt_node_stage *stage);
 /* The job is copied, but for what it lends. One at a time, in the same order on all members. */
 void tt_node_stage_start(struct tt_node_stage *stage, const struct tt_node_job *job);
 /* TUTTI_IN_PROGRESS, TUTTI_OK, or TUTTI_ERR_MISMATCH: *rank said *mark instead. `moved` counts what happened. */

@@ -62,6 +62,8 @@ struct tt_node_stage {
 	uint64_t finished; /* everybody is done with all ticks before this one */
 	uint64_t tick; /* next one to be used */
 	uint64_t past; /* of the marks of all earlier jobs */
+	uint64_t next_past; /* the same with this job's, ... */
+	bool remembered; /* ... if it has been computed */
 	unsigned char previous[TUTTI_MARK_BYTES]; /* the latest of them that is not the job's own */
 	unsigned char mark[TUTTI_MARK_BYTES]; /* of the job */
 	bool strayed; /* it was the past that differed */
@@ -83,6 +85,8 @@ struct tt_stage_line *tt_stage_line(const struct tt_node_stage *s, int member);
 void tt_stage_publish(struct tt_node_stage *s, uint64_t tick);
 /* This member reads nothing any more of the ticks before `ticks`. */
 void tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks);
+/* Once for each job, at any time (node_stage.c). */
+void tt_stage_remember(struct tt_node_stage *s);
 /* Before anything is published (node_sleep.c). */
 void tt_stage_make_bed(struct tt_node_stage *s);
 /* Where cores are shared, before something is published: where this member runs. */
