@@ -14,7 +14,9 @@
 
 #include "base/port.h"
 
-#define TT_REDUCE_SOURCES 64 /* most sources of one pass; more are reduced in several, still in order */
+/* Most sources of one pass; more are reduced in several, still in order, and 8- and 16-bit floats are rounded between
+ * them: so it is more than the ranks of any node. */
+#define TT_REDUCE_SOURCES 1024
 
 /* What is done with the accumulated value before it is stored. */
 enum tt_finish {

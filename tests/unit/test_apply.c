@@ -9,8 +9,8 @@
 
 #include "engine/combine.h"
 
-#define MOST 150
-#define COUNT 5000
+#define MOST 2100
+#define COUNT 1100
 
 /* x -> a x + b modulo 2^32, a and b in one word: composition is associative and does not commute. */
 static void
@@ -91,7 +91,7 @@ check_order(int n, size_t shift, int in_place)
 
 Test(apply, sources_are_combined_in_order_however_many)
 {
-	static const int counts[] = {1, 2, 3, 64, 65, 128, 129, MOST};
+	static const int counts[] = {1, 2, 3, 1024, 1025, 2048, 2049, MOST};
 
 	for (size_t c = 0; c < TT_COUNT_OF(counts); c++)
 		check_order(counts[c], 0, -1);
@@ -100,16 +100,16 @@ Test(apply, sources_are_combined_in_order_however_many)
 /* A rank beyond the first pass that reduces in place. */
 Test(apply, the_result_may_be_any_source)
 {
-	check_order(150, 0, 0);
-	check_order(150, 0, 63);
-	check_order(150, 0, 100);
-	check_order(150, 1, 149);
+	check_order(MOST, 0, 0);
+	check_order(MOST, 0, 1023);
+	check_order(MOST, 0, 1500);
+	check_order(MOST, 1, MOST - 1);
 }
 
 Test(apply, operators_get_aligned_memory_only)
 {
 	check_order(5, 3, -1);
-	check_order(66, 1, -1);
+	check_order(1030, 1, -1);
 }
 
 Test(apply, every_source_has_its_own_weight_however_many)
@@ -136,6 +136,60 @@ Test(apply, every_source_has_its_own_weight_however_many)
 			cr_assert(eq(u64, out[i], want), "%d sources: element %zu", n, i);
 		}
 		free(f.memory);
+	}
+}
+
+/* As many as the largest node has ranks. */
+Test(apply, sums_of_small_floats_round_once)
+{
+	static const tutti_dtype dtypes[] = {TUTTI_FLOAT16, TUTTI_BFLOAT16, TUTTI_FLOAT8_E4M3, TUTTI_FLOAT8_E5M2};
+	enum { RANKS = 1000, ELEMENTS = 64 };
+	static unsigned char memory[RANKS][2 * ELEMENTS];
+	static struct iovec piece[RANKS];
+	static struct tt_pieces src[RANKS];
+
+	for (size_t d = 0; d < TT_COUNT_OF(dtypes); d++) {
+		const size_t element = tt_dtype_size(dtypes[d]);
+
+		for (int j = 0; j < RANKS; j++) {
+			for (size_t i = 0; i < ELEMENTS * element; i++) /* small exponents, all mantissas */
+				memory[j][i] = (unsigned char)(((unsigned)j * 131 + (unsigned)i * 29) % 256) & 0x3b;
+			piece[j] = (struct iovec){memory[j], ELEMENTS * element};
+			src[j] = (struct tt_pieces){&piece[j], 1};
+		}
+		for (int n = 60; n <= RANKS; n += 47) {
+			const struct tt_arithmetic how = {.reduce = tt_kernels_best()->reduce[dtypes[d]][TUTTI_SUM],
+			    .finish = TT_FINISH_DIVIDE,
+			    .divisor = 7,
+			    .element = element};
+			unsigned char got[ELEMENTS * 2];
+			struct iovec to = {got, ELEMENTS * element};
+
+			tt_combine_reduce(&how, (struct tt_pieces){&to, 1}, src, n, ELEMENTS * element);
+			for (size_t i = 0; i < ELEMENTS; i++) {
+				float sum = 0;
+				uint16_t half, want;
+				uint8_t byte;
+
+				for (int j = 0; j < n; j++) {
+					memcpy(&half, memory[j] + i * element, element);
+					byte = memory[j][i];
+					sum += dtypes[d] == TUTTI_FLOAT16       ? tt_half_to_float(half)
+					       : dtypes[d] == TUTTI_BFLOAT16    ? tt_bfloat16_to_float(half)
+					       : dtypes[d] == TUTTI_FLOAT8_E4M3 ? tt_e4m3_to_float(byte)
+										: tt_e5m2_to_float(byte);
+				}
+				sum /= 7;
+				want = dtypes[d] == TUTTI_FLOAT16       ? tt_float_to_half(sum)
+				       : dtypes[d] == TUTTI_BFLOAT16    ? tt_float_to_bfloat16(sum)
+				       : dtypes[d] == TUTTI_FLOAT8_E4M3 ? tt_float_to_e4m3(sum)
+									: tt_float_to_e5m2(sum);
+				half = 0;
+				memcpy(&half, got + i * element, element);
+				cr_assert(eq(u16, half, want), "%s, %d sources: element %zu",
+				    tt_dtype_name(dtypes[d]), n, i);
+			}
+		}
 	}
 }
 

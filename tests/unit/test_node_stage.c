@@ -375,6 +375,54 @@ Test(node_stage, random_sequences_give_the_defined_bits, .timeout = 55)
 		tt_segment_close(segments[i]);
 }
 
+Test(node_stage, a_sum_over_very_many_members_rounds_once, .timeout = 10)
+{
+	enum { MANY = 70, ELEMENTS = 300 };
+	const unsigned char mark[TUTTI_MARK_BYTES] = "sum";
+	const tt_reduce_fn reduce = tt_kernels_reference.reduce[TUTTI_BFLOAT16][TUTTI_SUM];
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(MANY, &few), 4096));
+	static uint16_t in[MANY][ELEMENTS], out[MANY][ELEMENTS], wanted[ELEMENTS];
+	struct tt_node_stage *stage[MANY];
+	const void *src[MANY], *said;
+	int ranks[MANY], left = MANY, moved = 0, rank;
+	bool ended[MANY] = {false};
+
+	memset(shared, 0, tt_node_stage_need(MANY, &few));
+	for (int m = 0; m < MANY; m++) {
+		ranks[m] = m;
+		src[m] = in[m];
+		for (int i = 0; i < ELEMENTS;
+		     i++) /* 256, then ones: every fourth or so is lost if it is rounded early */
+			in[m][i] = tt_float_to_bfloat16(m == i % 3 ? 256 : 1);
+	}
+	reduce(wanted, src, MANY, ELEMENTS, TT_FINISH_NONE, 1);
+	cr_assert(eq(u16, wanted[0], tt_float_to_bfloat16(325)));
+	for (int m = 0; m < MANY; m++) {
+		const struct tt_node_job job = {.kind = TT_NODE_ALL_REDUCE,
+		    .root = -1,
+		    .mark = mark,
+		    .dst = (unsigned char *)out[m],
+		    .src = (const unsigned char *)in[m],
+		    .bytes = sizeof(in[m]),
+		    .how = {.reduce = reduce, .element = 2}};
+
+		cr_assert(eq(int, tt_node_stage_create(shared, MANY, m, ranks, &few, &stage[m]), TUTTI_OK));
+		tt_node_stage_start(stage[m], &job);
+	}
+	for (int turn = 0; left > 0 && turn < 10000; turn++)
+		for (int m = 0; m < MANY; m++)
+			if (!ended[m] && tt_node_stage_advance(stage[m], &moved, &rank, &said) == TUTTI_OK) {
+				ended[m] = true;
+				left--;
+			}
+	cr_expect(eq(int, left, 0));
+	for (int m = 0; m < MANY; m++) {
+		cr_expect(memcmp(out[m], wanted, sizeof(wanted)) == 0, "member %d", m);
+		tt_node_stage_destroy(stage[m]);
+	}
+	free(shared);
+}
+
 Test(node_stage, another_call_is_a_mismatch_that_names_its_rank, .timeout = 10)
 {
 	const unsigned char mine[TUTTI_MARK_BYTES] = "mine", other[TUTTI_MARK_BYTES] = "other";
