@@ -3,7 +3,7 @@
 # The package as a user installs it: with pip, against an installed libtutti. usage: pip.sh ROOT PYTHON BUILD
 set -u
 root=$1 python=$2 build=$3
-"$python" -c 'import pip, setuptools, wheel' 2>/dev/null || {
+"$python" -c 'import setuptools, wheel, pip' 2>/dev/null || {
 	echo "1..0 # SKIP $python has no pip, setuptools and wheel"
 	exit 0
 }
