@@ -80,7 +80,8 @@ struct tutti_comm {
 	struct tt_settings settings;
 	struct tt_log log;
 	struct tt_world *world; /* NULL if size is 1 */
-	struct tt_address *homes; /* where each rank can be found without the world (shrink.c); NULL: all on one node */
+	struct tt_address
+	    *homes; /* where each rank can be found without the world (shrink.c); NULL: all on one node */
 	int door; /* a listener that tells by its being there that this process is; -1 = none */
 	struct tt_ports ports;
 	struct tt_segment *segment; /* a share of the world's, NULL if alone on the node */
