@@ -195,7 +195,7 @@ tt_transports_load(struct tt_transport_wish *wish, const tutti_environment *env,
 		return status;
 	/* Nobody asked for it where a card alone was the reason, and then a card that cannot be used is no news. */
 	tt_log(log, wish->automatic && strcmp(wish->provider, "rdma") == 0 ? TT_LOG_INFO : TT_LOG_WARN,
-	    "transport %s cannot be used, tcp takes its place: %s", wish->plugin, tt_last_error()->message);
+	    "%s; tcp takes its place", tt_last_error()->message);
 	wish->set &= ~TT_TRANSPORT_PLUGIN;
 	return TUTTI_OK;
 }
@@ -211,7 +211,7 @@ tt_transports_agree(
 	if ((*set & TT_TRANSPORT_TCP) == 0)
 		return tt_fail(TUTTI_ERR_UNSUPPORTED, -1, "%s", why);
 	if (env->rank == 0)
-		tt_log(log, TT_LOG_WARN, "transport %s cannot be used, tcp takes its place: %s", plugin->name, why);
+		tt_log(log, TT_LOG_WARN, "transport %s: %s; tcp takes its place", plugin->name, why);
 	*set &= ~TT_TRANSPORT_PLUGIN;
 	return TUTTI_OK;
 }

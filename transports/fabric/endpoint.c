@@ -27,6 +27,7 @@
 #define CREDIT_LEAST 16
 #define COMPLETIONS 16 /* read at once */
 #define DRAINS 256
+#define LAST_READS 8
 #define LOOK_EVERY 64 /* calls of progress() */
 #define EVENTS 32
 #define ACCEPTS 16
@@ -245,6 +246,8 @@ end_registrations(tutti_endpoint *endpoint)
 static void
 stop_device(tutti_endpoint *endpoint)
 {
+	struct fi_cq_data_entry entry;
+
 	if (endpoint->stopped)
 		return;
 	endpoint->stopped = true;
@@ -254,6 +257,9 @@ stop_device(tutti_endpoint *endpoint)
 		(void)epoll_ctl(endpoint->epoll, EPOLL_CTL_DEL, endpoint->queue.fd, &event);
 		endpoint->queue.fd = -1;
 	}
+	/* Connections that peers have begun are taken by the provider now, else it loses their descriptors. */
+	for (int i = 0; i < LAST_READS && endpoint->device.cq != NULL; i++)
+		(void)fi_cq_read(endpoint->device.cq, &entry, 1);
 	/* What is bound to the endpoint goes before it, everything else after it. */
 	if (endpoint->device.bind)
 		end_registrations(endpoint);
@@ -268,7 +274,7 @@ tt_fab_endpoint_stop(tutti_endpoint *endpoint, const tutti_link *culprit)
 	stop_device(endpoint);
 	for (int i = 0; i < endpoint->nranks; i++)
 		if (endpoint->links[i] != NULL && i != endpoint->rank)
-			tt_fab_link_die(endpoint->links[i], TUTTI_ERR_PEER,
+			tt_fab_link_die(endpoint->links[i], culprit->status,
 			    "the link to rank %d was given up, as libfabric cannot take back the transfers of one "
 			    "peer alone, and this happened: %.128s",
 			    i, culprit->why);

@@ -93,7 +93,8 @@ post_receive(tutti_endpoint *endpoint)
 	struct tt_fab_slot *slot = endpoint->spare;
 	ssize_t code;
 
-	if (slot == NULL)
+	/* A message that came in may have been the end of the device. */
+	if (slot == NULL || endpoint->stopped)
 		return false;
 	code = fi_recv(
 	    endpoint->device.ep, slot->bytes, endpoint->slot_bytes, slot->desc, FI_ADDR_UNSPEC, &slot->op.context);
