@@ -134,7 +134,7 @@ derive(struct tt_constants *constants, enum tt_constant constant, double value)
 		tt_constants_set(constants, constant, value, TT_CONSTANT_DERIVED);
 }
 
-/* What is assumed of these goes with a handoff of the assumed length; a copy through memory is two copies. */
+/* What is assumed of these goes with a handoff of the assumed length. */
 static void
 derive_all(const struct tt_calibration *c)
 {
@@ -146,9 +146,8 @@ derive_all(const struct tt_calibration *c)
 	for (size_t i = 0; i < TT_COUNT_OF(by_handoff); i++)
 		if (constants->source[TT_CONSTANT_HANDOFF] == TT_CONSTANT_MEASURED)
 			derive(constants, by_handoff[i], scale * tt_constant_info(by_handoff[i])->assumed);
-	if (constants->source[TT_CONSTANT_COPY_CACHED] == TT_CONSTANT_MEASURED)
-		derive(constants, TT_CONSTANT_SHM_BYTE,
-		    constants->value[TT_CONSTANT_COPY_CACHED] + constants->value[TT_CONSTANT_COPY_MEMORY] / 2);
+	if (constants->source[TT_CONSTANT_COPY_SHARED] == TT_CONSTANT_MEASURED)
+		derive(constants, TT_CONSTANT_SHM_BYTE, 2 * constants->value[TT_CONSTANT_COPY_SHARED]);
 	/* Where they were faster they pay from that size on, or where the result would fill half of the last cache. */
 	if (constants->source[TT_CONSTANT_COPY_STREAM] == TT_CONSTANT_MEASURED)
 		derive(constants, TT_CONSTANT_STREAM_FROM,

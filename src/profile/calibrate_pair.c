@@ -3,10 +3,12 @@
  * calibrate_pair.c - what passes between two cores: a cache line, a wake-up; and between two threads of one: a yield.
  */
 #include <sched.h>
+#include <string.h>
 #include <unistd.h>
 #include <sys/syscall.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/wait.h"
 #include "profile/calibrate.h"
 
@@ -18,6 +20,10 @@
 #define YIELDS 150
 #define YIELD_BATCHES 4
 #define CALLS 500
+#define SHARED_BYTES ((size_t)32 << 10) /* three of them fit a second-level cache */
+#define SHARED_ROUNDS 30
+#define SHARED_BATCHES 8
+#define PS_PER_NS 1000.0
 #define POLLS_BETWEEN_LOOKS 4096 /* at the clock */
 
 struct game {
@@ -26,6 +32,7 @@ struct game {
 	const struct tt_calibration *calibration;
 	int batches, rounds;
 	void (*wait)(struct game *game, uint32_t turn);
+	unsigned char *shared, *own[2]; /* SHARED_BYTES each: copied in before a turn, out after it; NULL = nothing */
 	int64_t pause_ns; /* before each turn: until the other side certainly sleeps */
 	double best_ns; /* of one way; written by side 0 */
 };
@@ -94,6 +101,10 @@ play(void *argument, int side)
 				return;
 			if (game->pause_ns > 0)
 				idle(game->pause_ns);
+			if (game->shared != NULL) {
+				memcpy(game->own[side], game->shared, SHARED_BYTES);
+				memcpy(game->shared, game->own[side], SHARED_BYTES);
+			}
 			tt_store_release(&game->word, turn + 1); /* pairs with the acquires above */
 			if (game->wait == wait_sleeping)
 				tt_futex_wake(&game->word, 1);
@@ -120,12 +131,32 @@ measure(const struct tt_calibration *c, enum tt_constant constant, int other, in
 		tt_constants_set(c->constants, constant, game.best_ns, TT_CONSTANT_MEASURED);
 }
 
+/* What one core has copied in the other copies out, and the other way round. */
+static void
+measure_shared(const struct tt_calibration *c)
+{
+	struct game game = {
+	    .calibration = c, .batches = SHARED_BATCHES, .rounds = SHARED_ROUNDS, .wait = wait_spinning};
+	void *memory;
+
+	if (tt_calibrate_over(c) || tt_alloc(3, SHARED_BYTES, "a calibration", &memory) != TUTTI_OK)
+		return;
+	game.shared = memory;
+	game.own[0] = game.shared + SHARED_BYTES;
+	game.own[1] = game.own[0] + SHARED_BYTES;
+	if (tt_calibrate_pair(c->cpu[TT_NEAR_SELF], c->cpu[TT_NEAR_CACHE], play, &game) && game.best_ns > 0)
+		tt_constants_set(c->constants, TT_CONSTANT_COPY_SHARED,
+		    game.best_ns * PS_PER_NS / (2.0 * (double)SHARED_BYTES), TT_CONSTANT_MEASURED);
+	tt_free(memory);
+}
+
 void
 tt_calibrate_handoffs(const struct tt_calibration *c)
 {
 	measure(c, TT_CONSTANT_HANDOFF, c->cpu[TT_NEAR_CACHE], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
 	measure(c, TT_CONSTANT_HANDOFF_CACHE, c->cpu[TT_NEAR_PACKAGE], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
 	measure(c, TT_CONSTANT_HANDOFF_PACKAGE, c->cpu[TT_NEAR_HOST], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
+	measure_shared(c);
 }
 
 static void

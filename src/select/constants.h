@@ -18,6 +18,7 @@
 	entry(HANDOFF_PACKAGE, "handoff_package", "ns", 250, "the same between packages") \
 	entry(MEET, "meet", "ns", 120, "all ranks of a node meet in shared memory once, sharing a cache") \
 	entry(COPY_CACHED, "copy_cached", "ps/B", 25, "copying what lies in a core's own cache") \
+	entry(COPY_SHARED, "copy_shared", "ps/B", 60, "copying into or out of memory that another core has just used") \
 	entry(COPY_MEMORY, "copy_memory", "ps/B", 150, "copying what lies in no cache, two cores at once") \
 	entry(COPY_STREAM, "copy_stream", "ps/B", 130, "the same with stores that go past the caches") \
 	entry(REDUCE_CACHED, "reduce_cached", "ps/B", 33, "adding fp32 in cache, per byte of each source") \

@@ -68,7 +68,7 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 		    link(facts, TT_CONSTANT_LOOP_MESSAGE, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_BYTE);
 		facts->card_s_per_byte = 0;
 	}
-	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_CACHED);
+	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_SHARED);
 	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
 	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);
 	facts->one_meeting_bytes = (uint64_t)constants->value[TT_CONSTANT_ONE_MEETING];

@@ -192,7 +192,7 @@ node(struct subject *s, struct tt_constants *constants, void (*step)(void))
 	TRY(measure(s, run_node, CACHED_LOW, &low));
 	TRY(measure(s, run_node, CACHED_HIGH, &high));
 	slope = (high - low) * PS / (double)(CACHED_HIGH - CACHED_LOW);
-	set(s->comm, constants, TT_CONSTANT_COPY_CACHED, (slope - constants->value[TT_CONSTANT_REDUCE_CACHED]) / 2);
+	set(s->comm, constants, TT_CONSTANT_COPY_SHARED, (slope - constants->value[TT_CONSTANT_REDUCE_CACHED]) / 2);
 	step();
 	return TUTTI_OK;
 }
