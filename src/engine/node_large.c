@@ -273,9 +273,7 @@ tt_large_start(struct tt_node_stage *s)
 	l->chunk = chunk_for(s, l->longest);
 	l->base = l->end;
 	l->end += (l->longest + l->chunk - 1) / l->chunk;
-	/* What all members' buffers come to; in place they are read before, and are in the caches. */
-	l->stream = l->longest * (by_rows(s->job.kind) || has_pieces(s->job.kind) ? (size_t)s->members : 1) *
-			(size_t)s->members >=
+	l->stream = l->longest * (by_rows(s->job.kind) || has_pieces(s->job.kind) ? (size_t)s->members : 1) >=
 		    l->facts.stream_least;
 	for (int j = 0; j < s->members; j++)
 		l->views[j] = (struct tt_stage_view){NULL, NULL};

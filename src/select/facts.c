@@ -75,6 +75,7 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 	facts->chunk_bytes = constants->value[TT_CONSTANT_CHUNK];
 	facts->stage = (struct tt_stage_facts)TT_STAGE_FACTS_INIT;
 	facts->stage.add_least = facts->one_meeting_bytes;
+	facts->stage.stream_least = (uint64_t)constants->value[TT_CONSTANT_STREAM_FROM];
 }
 
 void

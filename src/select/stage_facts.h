@@ -3,7 +3,8 @@
  * stage_facts.h - how the node stage goes about large jobs: sizes that are right on one machine and wrong on another.
  *
  * Agreed at creation like all facts, so that every rank cuts a job alike. What is here are bytes and counts, nothing
- * that says how; a profile may replace each of them.
+ * that says how; a profile may replace each of them. Jobs that fit a core's own cache are not cut: two cores that write
+ * and read neighbouring lines at the same time hinder each other.
  */
 #ifndef TT_SELECT_STAGE_FACTS_H
 #define TT_SELECT_STAGE_FACTS_H
@@ -19,17 +20,18 @@ struct tt_stage_facts {
 	uint32_t slots; /* chunks that a member may be ahead of the others */
 	uint32_t crowded_slots; /* the same with more members than cores: each wait is a turn of the scheduler */
 	uint32_t block; /* of a sum that goes to several places: it stays in the nearest cache meanwhile */
-	uint64_t
-	    stream_least; /* results that nobody reads soon go past the caches from this many bytes in all members'
-	                          buffers together on; UINT64_MAX: never */
+	/* Results that nobody reads soon go past the caches if a member's whole buffer has as many bytes. UINT64_MAX: never. */
+	uint64_t stream_least;
 };
 
 /* What is reasonable anywhere. */
+/* clang-format off */
 #define TT_STAGE_FACTS_INIT \
 	{ \
-		.staging_bytes = 4u << 20, .add_least = 32u << 10, .row_least = 16u << 10, .chunk_least = 16u << 10, \
-		.chunk_most = 128u << 10, .pieces = 4, .slots = 3, .crowded_slots = 8, .block = 8u << 10, \
-		.stream_least = 48u << 20 \
+		.staging_bytes = 4u << 20, .add_least = 32u << 10, .row_least = 16u << 10, .chunk_least = 128u << 10, \
+		.chunk_most = 256u << 10, .pieces = 2, .slots = 3, .crowded_slots = 8, .block = 8u << 10, \
+		.stream_least = 8u << 20 \
 	}
+/* clang-format on */
 
 #endif /* TT_SELECT_STAGE_FACTS_H */
