@@ -29,7 +29,13 @@ struct tt_hello {
 	unsigned char epoch[16]; /* which communicator; must be equal on both sides */
 };
 
-enum { TT_PURPOSE_JOIN = 1, TT_PURPOSE_NODE = 2, TT_PURPOSE_TCP = 3, TT_PURPOSE_FABRIC = 4, TT_PURPOSE_SURVIVORS = 5 };
+enum {
+	TT_PURPOSE_JOIN = 1,
+	TT_PURPOSE_NODE = 2,
+	TT_PURPOSE_TCP = 3,
+	TT_PURPOSE_FABRIC = 4,
+	TT_PURPOSE_SURVIVORS = 5
+};
 
 struct tt_handshake {
 	unsigned char key[TT_KEY_BYTES];
