@@ -92,3 +92,19 @@ Test(tcp_dial, without_an_address_it_waits_to_be_called, .timeout = 20)
 	cr_assert(eq(i64, tt_dial_timer(&dial), 1000 * TT_MS));
 	cr_assert(tt_dial_expired(&dial, 1000 * TT_MS));
 }
+
+/* A message that has to go out does not wait for the other side as long as a receive does. */
+Test(tcp_dial, the_first_attempt_can_be_hurried_and_no_other, .timeout = 20)
+{
+	struct tt_dial dial;
+
+	tt_dial_start(&dial, 1, 1000, 100 * TT_MS);
+	cr_assert(eq(int, tt_dial_due(&dial, 500), -1));
+	tt_dial_hurry(&dial, 2000);
+	cr_assert(eq(int, tt_dial_due(&dial, 999), -1));
+	tt_dial_hurry(&dial, 500);
+	cr_assert(eq(int, tt_dial_due(&dial, 500), 0));
+	tt_dial_failed(&dial, 600);
+	tt_dial_hurry(&dial, 601);
+	cr_assert(eq(int, tt_dial_due(&dial, 700), -1));
+}

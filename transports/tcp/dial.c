@@ -21,6 +21,13 @@ tt_dial_start(struct tt_dial *dial, int naddresses, int64_t first_ns, int64_t de
 }
 
 void
+tt_dial_hurry(struct tt_dial *dial, int64_t at_ns)
+{
+	if (dial->state == TT_DIAL_WAITING && !dial->tried && at_ns < dial->at_ns)
+		dial->at_ns = at_ns;
+}
+
+void
 tt_dial_stop(struct tt_dial *dial)
 {
 	dial->state = TT_DIAL_IDLE;
@@ -32,6 +39,7 @@ tt_dial_due(struct tt_dial *dial, int64_t now_ns)
 	if (dial->state != TT_DIAL_WAITING || now_ns < dial->at_ns || dial->naddresses == 0)
 		return -1;
 	dial->state = TT_DIAL_BUSY;
+	dial->tried = true;
 	return dial->next;
 }
 

@@ -22,11 +22,14 @@ struct tt_dial {
 	enum tt_dial_state state;
 	int naddresses;
 	int next; /* the address to try next */
+	bool tried; /* any yet */
 	int64_t at_ns, pause_ns, deadline_ns;
 };
 
 /* The first attempt is due at first_ns. */
 void tt_dial_start(struct tt_dial *dial, int naddresses, int64_t first_ns, int64_t deadline_ns);
+/* The first attempt is due at `at_ns` already, if it has not been made. */
+void tt_dial_hurry(struct tt_dial *dial, int64_t at_ns);
 void tt_dial_stop(struct tt_dial *dial);
 /* The address to try now (an attempt is then under way), or -1: not yet. */
 int tt_dial_due(struct tt_dial *dial, int64_t now_ns);

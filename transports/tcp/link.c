@@ -111,7 +111,7 @@ tt_tcp_link_send(tutti_link *link, tutti_transfer *transfer)
 	}
 	tt_stream_send(&link->stream, transfer);
 	if (link->live_index < 0)
-		tt_tcp_link_want(link);
+		tt_tcp_link_want(link, true);
 	else
 		tt_tcp_link_write(link);
 	tt_tcp_link_count(link);
@@ -148,7 +148,7 @@ tt_tcp_link_recv(tutti_link *link, tutti_transfer *transfer)
 	tt_stream_recv(&link->stream, transfer);
 	if (link->live_index < 0) {
 		if (!transfer->passive)
-			tt_tcp_link_want(link);
+			tt_tcp_link_want(link, false);
 	} else if (TT_UNLIKELY(link->stream.differs)) {
 		tt_tcp_link_differ(link);
 	}

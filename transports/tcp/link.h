@@ -64,8 +64,8 @@ void tt_tcp_link_die(tutti_link *link, tutti_status status, const char *format, 
 void tt_tcp_link_count(tutti_link *link);
 
 /* link_join.c: getting a connection */
-/* Somebody wants something from the peer: connects, if it has not been begun. */
-void tt_tcp_link_want(tutti_link *link);
+/* Somebody wants something of the peer: connects, if it has not been begun. */
+void tt_tcp_link_want(tutti_link *link, bool sends);
 /* Tries the next address if it is time to; gives up after the deadline. */
 void tt_tcp_link_tick(tutti_link *link, int64_t now_ns);
 /* A candidate for this link has got further, or failed (why: of the thread's last error). */

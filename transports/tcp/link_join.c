@@ -3,7 +3,8 @@
  * link_join.c - how a link gets its connection.
  *
  * The lower rank calls as soon as it wants something, the higher one only after a moment: as whatever one side
- * sends is received by the other, the lower rank's call is usually on its way by then. If they call each other all
+ * sends is received by the other, the lower rank's call is usually on its way by then. With something to send it is a
+ * shorter one: a receive from anybody calls nobody, so the lower rank may never call. If they call each other all
  * the same, the lower rank's choice decides (greeting.h). A connection that breaks before both have agreed on it
  * has carried no message, hence it is only an attempt that failed.
  */
@@ -16,17 +17,22 @@
 #include "tcp/link.h"
 
 #define HIGHER_RANK_WAITS_NS (20 * TT_MS)
+#define WITH_A_MESSAGE_NS (1 * TT_MS)
 
 void
-tt_tcp_link_want(tutti_link *link)
+tt_tcp_link_want(tutti_link *link, bool sends)
 {
 	tutti_endpoint *endpoint = link->endpoint;
 	const int64_t now = tt_now_ns();
+	const int64_t pause = endpoint->rank < link->peer ? 0 : sends ? WITH_A_MESSAGE_NS : HIGHER_RANK_WAITS_NS;
 
-	if (link->live_index >= 0 || link->status != TUTTI_OK || link->dial.state != TT_DIAL_IDLE)
+	if (link->live_index >= 0 || link->status != TUTTI_OK)
 		return;
-	tt_dial_start(&link->dial, link->nplaces, endpoint->rank < link->peer ? now : now + HIGHER_RANK_WAITS_NS,
-	    tt_deadline_ns(endpoint->connect_timeout_ms));
+	if (link->dial.state != TT_DIAL_IDLE) {
+		tt_dial_hurry(&link->dial, now + pause);
+		return;
+	}
+	tt_dial_start(&link->dial, link->nplaces, now + pause, tt_deadline_ns(endpoint->connect_timeout_ms));
 	endpoint->ndialing++;
 	tt_tcp_link_tick(link, now);
 }
