@@ -164,6 +164,8 @@ tt_stage_remember(struct tt_node_stage *s)
 	uint64_t words[TUTTI_MARK_BYTES / 8], past = s->past;
 
 	memcpy(words, s->mark, sizeof(words));
+	if (s->noted) /* what members may say differently is not history */
+		words[TT_MARK_NOTE_AT / 8] = 0;
 	for (size_t i = 0; i < TT_COUNT_OF(words); i++) {
 		past = (past ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
 		past ^= past >> 32;
@@ -181,10 +183,16 @@ take_mark(struct tt_node_stage *s, const unsigned char *mark)
 		tt_stage_remember(s);
 	s->past = s->next_past;
 	s->remembered = false;
+	if (s->noted)
+		memset(s->mark + TT_MARK_NOTE_AT, 0, TT_MARK_NOTE_BYTES);
 	if (memcmp(s->mark, mark, TUTTI_MARK_BYTES) != 0) /* an operation may have several jobs */
 		memcpy(s->previous, s->mark, sizeof(s->previous));
 	memcpy(s->mark, mark, 8);
 	memcpy(s->mark + 8, mark + 8, TUTTI_MARK_BYTES - 8);
+	s->noted = s->job.has_note;
+	if (s->noted)
+		memcpy(s->mark + TT_MARK_NOTE_AT, &s->job.note, TT_MARK_NOTE_BYTES);
+	s->agreed = true;
 }
 
 struct tt_node_job *

@@ -67,6 +67,7 @@ struct tt_node_stage {
 	unsigned char previous[TUTTI_MARK_BYTES]; /* the latest of them that is not the job's own */
 	unsigned char mark[TUTTI_MARK_BYTES]; /* of the job */
 	bool strayed; /* it was the past that differed */
+	bool noted; /* the mark ends with a note */
 	bool agreed; /* nobody has said another note */
 
 	struct tt_node_job job;
