@@ -92,7 +92,9 @@ sweep() {
 		import json, sys
 		rows = json.load(open(sys.argv[1]))["sweep"]
 		assert [r["ranks"] for r in rows] == 2 * [2, 3, 4, 5]
-		assert [r["ranks"] for r in rows if "ratio" in r] == 2 * [3, 5]
+		# 3 lies between two points; 5 beyond them, where a line that falls says nothing
+		assert all("ratio" in r for r in rows if r["ranks"] == 3)
+		assert all(r["ranks"] in (3, 5) for r in rows if "ratio" in r)
 		assert all(r["time_us"] > 0 for r in rows)
 	END
 }

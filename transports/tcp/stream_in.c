@@ -70,7 +70,7 @@ tt_stream_input(struct tt_stream *stream, int index, struct iovec pieces[TT_INPU
 		in->direct_bytes += pieces[i].iov_len;
 	if (n > 0 && in->direct_bytes < in->left)
 		return n;
-	if (in->stage_first > 0)
+	if (in->stage_first > 0 && in->stage_first <= in->stage_last)
 		memmove(in->stage, in->stage + in->stage_first, in->stage_last - in->stage_first);
 	in->stage_last -= in->stage_first;
 	in->stage_first = 0;
