@@ -280,5 +280,7 @@ exact_volley(struct exact_fleet *fleet, uint64_t seed, long k, size_t most, stru
 	default:
 		wait_for_all(&v);
 	}
-	return judge(&v) & judge_mail(&v);
+	const bool right = judge(&v), mail_right = judge_mail(&v); /* both complain */
+
+	return right && mail_right;
 }
