@@ -269,6 +269,14 @@ tt_tcp_tune(int fd, int64_t peer_timeout_ms)
 	return TUTTI_OK;
 }
 
+void
+tt_tcp_be_patient(int fd)
+{
+	const unsigned never = 0;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &never, sizeof(never));
+}
+
 static bool
 would_block(int number)
 {

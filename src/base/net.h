@@ -50,6 +50,10 @@ tutti_status tt_connect_tcp(const struct tt_address *address, int *fd);
 tutti_status tt_connect_result(int fd);
 /* TCP_NODELAY, SO_KEEPALIVE and TCP_USER_TIMEOUT so that silence of peer_timeout_ms is an error (both are needed). */
 tutti_status tt_tcp_tune(int fd, int64_t peer_timeout_ms);
+/* For a connection whose reader may be busy with other things for long: the kernel takes a window that stays closed for
+ * a loss, too, although the other kernel answers. Keepalive stays; whoever uses it needs another way to hear of a host
+ * that is gone while data is on its way. */
+void tt_tcp_be_patient(int fd);
 
 /* Abstract Unix stream sockets; `name` is bytes without the leading zero. TUTTI_IN_PROGRESS from listen: the name
  * is taken; from connect: nobody listens (yet). */

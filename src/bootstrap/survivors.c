@@ -271,14 +271,19 @@ lose_above(struct roll *r)
 {
 	const bool was_open = r->above->state == TT_LINK_OPEN;
 	const bool near = r->above->peer.local;
+	/* Neither taken nor refused: its kernel does not answer, and will not at its other ports either. */
+	const bool silent = r->above->state == TT_LINK_CONNECTING && r->now_ns >= r->above->until_ns;
+	struct tt_rendezvous place;
 
+	place_of(r->config, r->candidate, &place);
 	tt_link_destroy(r->above);
 	r->above = NULL;
 	r->has_told = false;
 	if (was_open) {
 		r->searches = r->candidate = r->address = 0;
-	} else if (near) {
+	} else if (near || (silent && r->address + 1 >= place.naddresses)) {
 		r->candidate++;
+		r->address = 0;
 	} else {
 		r->address++;
 	}
@@ -586,8 +591,13 @@ turn(struct roll *r)
 		return TUTTI_OK;
 	if (r->above == NULL && r->now_ns >= r->search_ns)
 		search(r);
-	if (r->above == NULL || r->above->state != TT_LINK_OPEN)
-		return conclude(r);
+	if (r->above == NULL || r->above->state != TT_LINK_OPEN) {
+		TT_TRY(conclude(r));
+		if (!r->done && r->now_ns >= r->config->deadline_ns)
+			return tt_fail(TUTTI_ERR_TIMEOUT, -1,
+			    "the survivors were not counted in time: give more with timeout_ms");
+		return TUTTI_OK;
+	}
 	if (r->now_ns >= r->config->deadline_ns)
 		return tt_fail(TUTTI_ERR_TIMEOUT, r->above->peer.rank,
 		    "rank %d answered, but the survivors were not agreed on in time: give more with timeout_ms",

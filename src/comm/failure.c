@@ -306,7 +306,13 @@ tt_failure_learn(struct tt_failure *f, enum tt_report_kind kind, int rank, const
 
 	tt_failure_describe(&error, kind, rank, 0, text);
 	pthread_mutex_lock(&f->lock);
-	adopt(f, &error);
+	if (!tt_failure_raised(f)) {
+		if (f->adopt.set) /* told to the others already: it is what they hear */
+			error = f->adopt.error;
+		else if (judge(f) == f->rank) /* others may have no way to learn it but from the judge */
+			send_verdict(f, -1, &error);
+		adopt(f, &error);
+	}
 	pthread_mutex_unlock(&f->lock);
 }
 

@@ -135,7 +135,8 @@ is_quiet(tutti_comm *comm)
 {
 	return comm->head == NULL && comm->messages == NULL && comm->free_requests != NULL && !comm->reported &&
 	       tt_load_relaxed(&comm->group.owner) == 0 && tt_load_relaxed(&comm->aborting) == 0 &&
-	       !tt_failure_raised(comm->failure) && ++comm->turns % PORTS_CALLS != 0;
+	       tt_load_relaxed(&comm->contenders) == 0 && !tt_failure_raised(comm->failure) &&
+	       ++comm->turns % PORTS_CALLS != 0;
 }
 
 bool

@@ -99,12 +99,16 @@ static void
 end_parent(tutti_comm *comm)
 {
 	const int64_t until_ns = tt_now_ns() + REVOKE_NS;
+	char text[128];
 
 	tt_comm_revoke(comm, true);
 	while (!tt_failure_raised(comm->failure) && tt_now_ns() < until_ns)
 		(void)poll(NULL, 0, 1);
 	if (comm->world != NULL && !tt_failure_raised(comm->failure))
 		tt_comm_look_for_revocation(comm);
+	/* Alone on its node a rank has no such memory: what ends here must not end without a cause. The first one counts. */
+	describe_revocation(comm->rank, true, text, sizeof(text));
+	tt_failure_learn(comm->failure, TT_REPORT_ABORT, comm->rank, text);
 	tt_comm_lock(comm);
 	tt_comm_end_all(comm);
 	comm->told = true;

@@ -487,6 +487,8 @@ stage_step(struct tt_executor *x, const struct lane *lane, const struct tt_step 
 	if (status == TUTTI_ERR_MISMATCH) {
 		memcpy(x->fault.peer_mark, mark, TUTTI_MARK_BYTES);
 		x->fault.status = status;
+	} else if (status != TUTTI_OK && status != TUTTI_IN_PROGRESS) {
+		x->fault.status = status;
 	}
 	x->stage_busy = status == TUTTI_IN_PROGRESS;
 	if (status == TUTTI_OK && !tt_node_stage_agreed(x->stage))

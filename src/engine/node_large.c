@@ -471,6 +471,7 @@ tt_large_advance(struct tt_node_stage *s, int *moved)
 			tt_stage_wake_sleepers(s);
 		TT_TRY(status);
 		go_on(s);
+		tt_stage_wake_sleepers(s); /* what it has counted */
 		++*moved;
 	}
 	while (try_take(s) || try_add(s) || try_fill(s)) {

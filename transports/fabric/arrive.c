@@ -230,6 +230,10 @@ take(tutti_link *link, struct tt_fab_slot *slot)
 			(void)tt_fab_lane_granted(link, lane, head, slot->bytes + sizeof(*head));
 		return false;
 	case TT_FAB_DONE:
+		if (link->endpoint->landings[head->number & (TT_FAB_LANDINGS - 1)].link != link) {
+			fault(link, "it filled a window that was not granted to it");
+			return false;
+		}
 		tt_fab_landed(link->endpoint, head->number, true);
 		return false;
 	case TT_FAB_DATA:

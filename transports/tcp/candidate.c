@@ -190,6 +190,7 @@ move(struct tt_candidate *candidate)
 	if (candidate->connecting) {
 		TT_TRY(tt_connect_result(candidate->watch.fd));
 		TT_TRY(tt_tcp_tune(candidate->watch.fd, candidate->endpoint->peer_timeout_ms));
+		tt_tcp_be_patient(candidate->watch.fd);
 		candidate->connecting = false;
 	}
 	TT_TRY(say(candidate, &all));

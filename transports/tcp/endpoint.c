@@ -294,6 +294,7 @@ accept_calls(tutti_endpoint *endpoint, const struct tt_watch *listener)
 			tt_fd_close(fd);
 			continue;
 		}
+		tt_tcp_be_patient(fd);
 		/* Without memory the caller is turned away, and calls again. */
 		(void)tt_candidate_create(
 		    endpoint, fd, NULL, 0, endpoint->nonce, &remote, now + TT_HANDSHAKE_MS * TT_MS);

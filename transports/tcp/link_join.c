@@ -93,7 +93,7 @@ tt_tcp_link_lost(tutti_link *link, struct tt_candidate *candidate, tutti_status 
 		link->heard = true;
 	/* Whoever proves that he is the peer, and says this, means it. */
 	snprintf(text, sizeof(text), "%s", why);
-	if (candidate->greeting.phase != TT_GREETING_PROVING && link->live_index < 0 &&
+	if (link->status == TUTTI_OK && candidate->greeting.phase != TT_GREETING_PROVING && link->live_index < 0 &&
 	    (candidate->greeting.over || status == TUTTI_ERR_MISMATCH)) {
 		tt_tcp_link_die(link, status, "rank %d: %s", link->peer, text);
 		return;
@@ -152,12 +152,16 @@ adopt(tutti_link *link, struct tt_candidate *candidate)
 	tt_tcp_link_write(link);
 }
 
-/* One more, for chunks. Without memory for it the link does without it. */
+/* One more, for chunks. */
 static void
 adopt_more(tutti_link *link, struct tt_candidate *candidate, int channel)
 {
-	if (tt_stream_widen(&link->stream, channel) == TUTTI_OK)
-		take_over(link, candidate, channel);
+	if (tt_stream_widen(&link->stream, channel) != TUTTI_OK) {
+		/* The peer may have put chunks on it already. */
+		tt_tcp_link_die(link, TUTTI_ERR_NOMEM, "rank %d: %s", link->peer, tt_last_error()->message);
+		return;
+	}
+	take_over(link, candidate, channel);
 	tt_candidate_drop(candidate);
 	tt_tcp_link_write(link);
 }
