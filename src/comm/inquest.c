@@ -244,6 +244,9 @@ judge_link(struct tt_failure *f, int64_t now_ns)
 				silent[n] = r;
 			n++;
 		}
+	/* One of several that are silent is dead, the others are slow, or leave because of it: that word is on its way. */
+	if (n > 1 && now_ns < f->inquest.ends_ns + INQUEST_NS - LINK_NS)
+		return;
 	tt_failure_describe(&error, TT_REPORT_LINK, f->inquest.accused, f->inquest.sequence, f->inquest.text);
 	if (n > 0 && f->inquest.accused >= 0 && f->ranks[f->inquest.accused].answered) {
 		if (now_ns < f->inquest.ends_ns + LINK_NS)
