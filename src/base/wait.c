@@ -24,7 +24,9 @@
 #define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
 #define HOG_COST 16 /* quick yields that make up for a slow one */
 #define HOG_SURE 64 /* so many more slow ones: it is no accident */
-#define HOGGED_WAITS 1000
+#define HOGGED_LEAST 64 /* moves: a peer that computed for a while is no hog for long ... */
+#define HOGGED_MOST 1000 /* ... and one that is found out again and again is */
+#define CALM 64 /* quick yields in between: it was not the same one */
 #define HOGGED_POLLS 600 /* with a pause: 30 to 60 us; then to sleep: a waker gets the core back from a hog at once */
 #define NS_PER_S INT64_C(1000000000)
 
@@ -35,7 +37,18 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->yields = crowded ? CROWDED_YIELDS : YIELD_POLLS;
 	ladder->step = 0;
 	ladder->crowded = crowded;
-	ladder->hogged = ladder->slow = 0;
+	ladder->hogged = ladder->slow = ladder->hog_moves = ladder->calm = 0;
+}
+
+static void
+found_hog(struct tt_ladder *ladder)
+{
+	const uint32_t more = 2 * ladder->hog_moves;
+	const bool again = ladder->hog_moves > 0 && ladder->calm < CALM;
+
+	ladder->hog_moves = !again ? HOGGED_LEAST : more < HOGGED_MOST ? more : HOGGED_MOST;
+	ladder->hogged = ladder->hog_moves;
+	ladder->slow = ladder->calm = 0;
 }
 
 bool
@@ -43,13 +56,12 @@ tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns)
 {
 	if (ns <= HOG_NS) {
 		ladder->slow -= ladder->slow > 0;
+		ladder->calm += ladder->calm < CALM;
 		return false;
 	}
 	ladder->slow += HOG_COST;
-	if (!ladder->crowded || ladder->slow >= HOG_SURE) {
-		ladder->hogged = HOGGED_WAITS;
-		ladder->slow = 0;
-	}
+	if (!ladder->crowded || ladder->slow >= HOG_SURE)
+		found_hog(ladder);
 	return ladder->crowded;
 }
 

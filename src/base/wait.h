@@ -19,6 +19,8 @@ struct tt_ladder {
 	bool crowded; /* more ranks than cores: yield at once */
 	uint32_t hogged; /* moves left in which not to yield: somebody else took the whole time slice */
 	uint32_t slow; /* how much longer than among ranks yields have taken lately */
+	uint32_t hog_moves; /* what `hogged` began with the last time */
+	uint32_t calm; /* quick yields since then */
 };
 
 /* `crowded`: more ranks than cores share this host. */

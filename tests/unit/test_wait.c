@@ -72,6 +72,26 @@ Test(wait, a_hog_beside_ranks_that_share_cores_is_found_out)
 	cr_assert(gt(u32, ladder.hogged, 0));
 }
 
+Test(wait, a_peer_that_computes_for_a_while_is_no_hog_for_long)
+{
+	struct tt_ladder ladder;
+	uint32_t first, again;
+
+	tt_ladder_init(&ladder, false);
+	tt_ladder_yielded(&ladder, 3000000);
+	first = ladder.hogged;
+	for (uint32_t i = 0; i < first; i++)
+		tt_ladder_reset(&ladder);
+	cr_assert(eq(u32, ladder.hogged, 0));
+	tt_ladder_yielded(&ladder, 3000000);
+	again = ladder.hogged;
+	cr_assert(gt(u32, again, first));
+	for (int i = 0; i < 100; i++)
+		tt_ladder_yielded(&ladder, 1000);
+	tt_ladder_yielded(&ladder, 3000000);
+	cr_assert(eq(u32, ladder.hogged, first));
+}
+
 Test(wait, a_word_that_changed_already_is_not_slept_on)
 {
 	tt_atomic_u32 word = 1;
