@@ -93,7 +93,7 @@ def plot(path, options, split, over, ranks, order):
               "set multiplot layout %d,%d title \"%d ranks over %s: a peer's time as a multiple of Tutti's (above 1: "
               "Tutti is faster)\" font ',15' margins 0.05,0.985,%.3f,%.3f spacing 0.035,0.1" %
               (rows, columns, ranks, over, 0.12 if rows > 1 else 0.22, 0.88 if rows > 1 else 0.8),
-              "set logscale xy 2", "set grid lc rgb '#dddddd'", "set yrange [0.25:64]",
+              "set logscale xy 2", "set xrange [%d:%d]" % (min(options.bytes), max(options.bytes)), "set grid lc rgb '#dddddd'", "set yrange [0.25:64]",
               "set format x '%.0b %BB'", "set xtics 64 font ',10'",
               "set ytics ('1/4' 0.25, '1/2' 0.5, '1' 1, '2' 2, '4' 4, '8' 8, '16' 16, '32' 32, '64' 64) font ',10'",
               "set key off"]
