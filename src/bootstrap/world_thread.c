@@ -130,6 +130,48 @@ put_to_all(struct tt_world_thread *thread, const struct tt_link *but, enum tt_fr
 			put(thread, link, type, head, bytes, n);
 }
 
+/* ---- what goes out ---------------------------------------------------------------------------------------- */
+
+/* Writes what is queued. Someone for whom much is queued must read some of it now and then. */
+static void
+write_link(struct tt_world_thread *thread, struct tt_link *link)
+{
+	const size_t before = tt_link_queued(link);
+	const tutti_status status = tt_link_flush(link);
+	const size_t left = tt_link_queued(link);
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
+
+	/* If it failed, what the peer said last is still to be read, and its end after that. */
+	if (status == TUTTI_OK && left > 0)
+		event.events |= EPOLLOUT;
+	if (left < before)
+		link->since_ns = tt_now_ns();
+	if (left > MUCH) {
+		thread->is_behind = true;
+		if (tt_now_ns() - link->since_ns > STUCK_AFTER) {
+			end_link(thread, link, "it does not read what is sent to it");
+			return;
+		}
+	}
+	if (event.events == link->listening)
+		return;
+	if (epoll_ctl(thread->epoll, EPOLL_CTL_MOD, link->fd, &event) == 0)
+		link->listening = event.events;
+	else
+		end_link(thread, link, "it cannot be listened to any longer");
+}
+
+static void
+write_links(struct tt_world_thread *thread)
+{
+	struct tt_world *world = thread->world;
+
+	thread->is_behind = false;
+	for (struct tt_link *link = first_link(world); link != NULL; link = next_link(world, link))
+		if (link->state == TT_LINK_OPEN)
+			write_link(thread, link);
+}
+
 /* ---- frames ---------------------------------------------------------------------------------------------- */
 
 /* Passes a message on and delivers it; `came_by` is NULL for this rank's own. */
@@ -145,6 +187,9 @@ route(struct tt_world_thread *thread, struct tt_link *came_by, int to, int from,
 		put_to_all(thread, came_by, TT_FRAME_MESSAGE, head, bytes, n);
 	else if (world->route[to] != came_by)
 		put(thread, world->route[to], TT_FRAME_MESSAGE, head, bytes, n);
+	/* A process that ends on the news must not take it with it. */
+	if (to == TT_TO_ALL && for_me)
+		write_links(thread);
 	if (for_me && thread->handler.message != NULL)
 		thread->handler.message(thread->handler.context, from, bytes, n);
 }
@@ -185,46 +230,6 @@ read_link(struct tt_world_thread *thread, struct tt_link *link)
 		}
 		take(thread, link, type, bytes, n);
 	}
-}
-
-/* Writes what is queued. Someone for whom much is queued must read some of it now and then. */
-static void
-write_link(struct tt_world_thread *thread, struct tt_link *link)
-{
-	const size_t before = tt_link_queued(link);
-	const tutti_status status = tt_link_flush(link);
-	const size_t left = tt_link_queued(link);
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
-
-	/* If it failed, what the peer said last is still to be read, and its end after that. */
-	if (status == TUTTI_OK && left > 0)
-		event.events |= EPOLLOUT;
-	if (left < before)
-		link->since_ns = tt_now_ns();
-	if (left > MUCH) {
-		thread->is_behind = true;
-		if (tt_now_ns() - link->since_ns > STUCK_AFTER) {
-			end_link(thread, link, "it does not read what is sent to it");
-			return;
-		}
-	}
-	if (event.events == link->listening)
-		return;
-	if (epoll_ctl(thread->epoll, EPOLL_CTL_MOD, link->fd, &event) == 0)
-		link->listening = event.events;
-	else
-		end_link(thread, link, "it cannot be listened to any longer");
-}
-
-static void
-write_links(struct tt_world_thread *thread)
-{
-	struct tt_world *world = thread->world;
-
-	thread->is_behind = false;
-	for (struct tt_link *link = first_link(world); link != NULL; link = next_link(world, link))
-		if (link->state == TT_LINK_OPEN)
-			write_link(thread, link);
 }
 
 /* ---- the outbox and the alarm ---------------------------------------------------------------------------- */
@@ -287,6 +292,10 @@ look_at_alarm(struct tt_world_thread *thread)
 	if (now_ns < (int64_t)tt_load_acquire(&thread->alarm_ns))
 		return;
 	tt_exchange_acq_rel(&thread->alarm_ns, (uint64_t)INT64_MAX);
+	/* What was sent before the alarm was set is out before it goes off: the process may end on it. */
+	if (!thread->is_behind)
+		tt_outbox_empty(&thread->outbox, send_own, thread);
+	write_links(thread);
 	if (thread->handler.alarm != NULL)
 		thread->handler.alarm(thread->handler.context, now_ns);
 }

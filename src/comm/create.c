@@ -539,7 +539,7 @@ on_lost(void *context, int rank, const char *why)
 
 	snprintf(
 	    text, sizeof(text), "rank %d died or became unreachable: %s (noticed by rank %d)", rank, why, comm->rank);
-	tt_failure_report(comm->failure, TT_REPORT_DEATH, rank, 0, text, tt_now_ns());
+	tt_failure_lost(comm->failure, rank, text, tt_now_ns());
 }
 
 /* While it is created, a child goes the way of its parent. */

@@ -14,9 +14,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-/* How long others wait for the judge; how long for news that a dead judge may have left; how long the judge lets its
- * verdict travel before it adopts it. */
+/* How long others wait for the judge; how long for news that a dead judge may have left, where its connection may not
+ * have been read to the end and where it has; how long the judge lets its verdict travel before it adopts it. */
 #define JUDGE_NS (1500 * TT_MS)
+#define UNREAD_NEWS_NS (500 * TT_MS)
 #define LAST_NEWS_NS (20 * TT_MS)
 #define ADOPT_NS (TT_MS / 2)
 
@@ -177,7 +178,7 @@ tt_failure_give_verdict(struct tt_failure *f, const tutti_error *error, int64_t 
 	if (tt_failure_raised(f) || f->adopt.set)
 		return;
 	send_verdict(f, -1, error);
-	f->adopt = (struct tt_pending_verdict){true, now_ns + ADOPT_NS, *error};
+	f->adopt = (struct tt_pending_verdict){.set = true, .when_ns = now_ns + ADOPT_NS, .error = *error};
 	f->inquest.open = false;
 }
 
@@ -204,6 +205,8 @@ hear(struct tt_failure *f, enum tt_report_kind kind, int accused, uint64_t seque
 {
 	tutti_error error;
 
+	tt_log(&f->log, TT_LOG_DEBUG, "judges a report: %s", text);
+
 	if (tt_failure_raised(f) || f->adopt.set)
 		return;
 	tt_failure_describe(&error, kind, accused, sequence, text);
@@ -227,39 +230,74 @@ hear(struct tt_failure *f, enum tt_report_kind kind, int accused, uint64_t seque
 	}
 }
 
-void
-tt_failure_report(
-    struct tt_failure *f, enum tt_report_kind kind, int rank, uint64_t sequence, const char *text, int64_t now_ns)
+/* What this rank will say at `when_ns` if nobody has said anything by then. A death is certain, and of several the first
+ * is the cause; anything else may be the echo of one. */
+static void
+prepare_own(
+    struct tt_failure *f, enum tt_report_kind kind, int rank, uint64_t sequence, const char *text, int64_t when_ns)
+{
+	const bool certain = kind == TT_REPORT_DEATH;
+
+	if (!f->own.set || (certain && !f->own.certain)) {
+		tt_failure_describe(&f->own.error, kind, rank, sequence, text);
+		f->own.certain = certain;
+	}
+	if (!f->own.set || when_ns < f->own.when_ns)
+		f->own.when_ns = when_ns;
+	f->own.set = true;
+}
+
+/* To the judge; `news_ns`: if the dead one was the judge, until when its last words may come. */
+static void
+pass_on(struct tt_failure *f, enum tt_report_kind kind, int rank, uint64_t sequence, const char *text, int64_t now_ns,
+    int64_t news_ns)
 {
 	struct tt_failure_message m = {.type = TT_MESSAGE_REPORT, .rank = rank, .kind = kind, .sequence = sequence};
-	int before, to;
+	const int before = judge(f);
+	int to;
 
-	snprintf(m.text, sizeof(m.text), "%s", text);
-	pthread_mutex_lock(&f->lock);
-	before = judge(f);
-	if (kind == TT_REPORT_DEATH && rank >= 0)
+	if (kind == TT_REPORT_DEATH && rank >= 0) {
+		if (f->ranks[rank].dead) {
+			if (f->own.set && f->own.awaits_news && news_ns < f->own.when_ns)
+				f->own.when_ns = news_ns;
+			return;
+		}
 		f->ranks[rank].dead = true;
-	if (tt_failure_raised(f)) {
-		pthread_mutex_unlock(&f->lock);
-		return;
 	}
+	if (tt_failure_raised(f))
+		return;
+	tt_log(&f->log, TT_LOG_DEBUG, "reports: %s", text);
 	to = judge(f);
 	if (kind == TT_REPORT_DEATH && rank == before) {
 		/* The judge died, and with it perhaps the way to the next one: everybody decides alike, after a moment
 		 * for news that it may have sent before. */
-		if (!f->own.set || f->own.when_ns > now_ns + LAST_NEWS_NS) {
-			f->own = (struct tt_pending_verdict){.set = true, .when_ns = now_ns + LAST_NEWS_NS};
-			tt_failure_describe(&f->own.error, kind, rank, sequence, text);
-		}
+		prepare_own(f, kind, rank, sequence, text, news_ns);
+		f->own.awaits_news = true;
 	} else if (to == f->rank) {
 		hear(f, kind, rank, sequence, text, now_ns);
 	} else {
+		snprintf(m.text, sizeof(m.text), "%s", text);
 		f->ways.send(f->ways.context, to, &m, sizeof(m));
-		if (kind != TT_REPORT_STALL && !f->own.set) {
-			f->own = (struct tt_pending_verdict){.set = true, .when_ns = now_ns + JUDGE_NS};
-			tt_failure_describe(&f->own.error, kind, rank, sequence, text);
-		}
+		if (kind != TT_REPORT_STALL)
+			prepare_own(f, kind, rank, sequence, text, now_ns + JUDGE_NS);
 	}
+}
+
+void
+tt_failure_report(
+    struct tt_failure *f, enum tt_report_kind kind, int rank, uint64_t sequence, const char *text, int64_t now_ns)
+{
+	pthread_mutex_lock(&f->lock);
+	pass_on(f, kind, rank, sequence, text, now_ns, now_ns + UNREAD_NEWS_NS);
+	set_alarm(f);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
+tt_failure_lost(struct tt_failure *f, int rank, const char *text, int64_t now_ns)
+{
+	pthread_mutex_lock(&f->lock);
+	pass_on(f, TT_REPORT_DEATH, rank, 0, text, now_ns, now_ns + LAST_NEWS_NS);
 	set_alarm(f);
 	pthread_mutex_unlock(&f->lock);
 }

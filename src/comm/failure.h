@@ -61,6 +61,8 @@ void tt_failure_driven(struct tt_failure *failure, int64_t now_ns);
 /* ---- what was noticed (any thread). `rank`: the one accused, -1 = none known. `sequence`: the operation. */
 void tt_failure_report(struct tt_failure *failure, enum tt_report_kind kind, int rank, uint64_t sequence,
     const char *text, int64_t now_ns);
+/* The control connection to `rank` has ended without a goodbye, and all that came over it has been read: a death. */
+void tt_failure_lost(struct tt_failure *failure, int rank, const char *text, int64_t now_ns);
 /* A rank that has left (destroyed its side) and never called operation `sequence`: -1 = none. */
 int tt_failure_deserter(struct tt_failure *failure, uint64_t sequence);
 

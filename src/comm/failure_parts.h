@@ -49,6 +49,8 @@ struct tt_rank_state {
 /* A judgement that waits for its time. */
 struct tt_pending_verdict {
 	bool set;
+	bool certain; /* own: of a death */
+	bool awaits_news; /* own: the judge died, and may have said why before */
 	int64_t when_ns;
 	tutti_error error;
 };

@@ -194,9 +194,47 @@ Test(failure, the_judges_death_is_judged_by_everyone, .timeout = 10)
 	town_open(&town, 4, 2);
 	town.place[0].alive = false;
 	for (int r = 1; r < 4; r++)
-		report(&town, r, TT_REPORT_DEATH, 0, 0);
+		tt_failure_lost(town.place[r].failure, 0, "its connection ended", town.now_ns);
 	town_live(&town, 60 * TT_MS);
 	expect_all(&town, TUTTI_ERR_PEER, 0, 1);
+	town_close(&town);
+}
+
+Test(failure, the_judges_last_words_count_however_often_its_death_is_noticed, .timeout = 10)
+{
+	struct town town;
+
+	/* Rank 2 dies; the judge says so and leaves at once, and rank 1 notices that before it has read the news. */
+	town_open(&town, 4, 6);
+	town.place[2].alive = false;
+	report(&town, 0, TT_REPORT_DEATH, 2, 0);
+	town.place[0].alive = false;
+	report(&town, 3, TT_REPORT_DEATH, 0, 0);
+	for (int i = 0; i < town.queued; i++)
+		town.queue[i].at_ns += 100 * TT_MS;
+	for (int k = 0; k < 20; k++) {
+		report(&town, 1, TT_REPORT_DEATH, 0, 0);
+		town_live(&town, 2 * TT_MS);
+	}
+	expect_all(&town, TUTTI_OK, -1, 0);
+	town_live(&town, 100 * TT_MS);
+	expect_all(&town, TUTTI_ERR_PEER, 2, 1);
+	town_close(&town);
+}
+
+Test(failure, a_death_counts_for_more_than_what_may_be_its_echo, .timeout = 10)
+{
+	struct town town;
+
+	/* Nobody hears rank 3, whose way to the judge led over rank 2, which died. */
+	town_open(&town, 4, 7);
+	town.place[2].alive = false;
+	for (int r = 0; r < 2; r++)
+		town.place[r].alive = false;
+	report(&town, 3, TT_REPORT_LINK, 1, 0);
+	report(&town, 3, TT_REPORT_DEATH, 2, 0);
+	town_live(&town, 2000 * TT_MS);
+	expect_all(&town, TUTTI_ERR_PEER, 2, 1);
 	town_close(&town);
 }
 
