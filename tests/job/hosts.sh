@@ -36,6 +36,18 @@ fail() {
 	exit "${2:-2}"
 }
 
+# Waits until one of these children has ended: its number comes in `who`, its status in `status`.
+next_end() { # PID...
+	wait -n -p who "$@"
+	status=$?
+	[ -z "${who-}" ] || return
+	# Of two that end at once bash tells one only; the other's status it knows if it is asked for.
+	for who; do
+		kill -0 "$who" 2>/dev/null || { wait "$who" && status=0 || status=$?; return; }
+	done
+	who=
+}
+
 # ---- this script -----------------------------------------------------------------------------------------------------
 
 outside() {
@@ -149,14 +161,14 @@ inside() {
 	later "$HOSTS_CUT" cut_host
 
 	while [ ${#pid_of[@]} -gt 0 ]; do
-		wait -n -p who "${pid_of[@]}"
-		status=$?
+		next_end "${pid_of[@]}"
+		[ -n "$who" ] || continue
 		for host in "${!pid_of[@]}"; do
-			[ "${pid_of[host]}" = "${who-}" ] && unset "pid_of[host]" && break
+			[ "${pid_of[host]}" = "$who" ] && unset "pid_of[host]" && break
 		done
 		[[ " $HOSTS_KILL" == *" $host:"* ]] && continue
-		[ $status = 0 ] || [ $first != 0 ] || first=$status
-		[ $status = 0 ] || [ -n "$HOSTS_ALL" ] || break
+		[ "$status" = 0 ] || [ $first != 0 ] || first=$status
+		[ "$status" = 0 ] || [ -n "$HOSTS_ALL" ] || break
 	done
 	exit $first
 }
@@ -198,12 +210,12 @@ host() { # HOST TOLD GO PROGRAM...
 		ranks[rank]=$!
 	done
 	while [ ${#ranks[@]} -gt 0 ]; do
-		wait -n -p who "${ranks[@]}"
-		status=$?
+		next_end "${ranks[@]}"
+		[ -n "$who" ] || continue
 		for rank in "${!ranks[@]}"; do
-			[ "${ranks[rank]}" = "${who-}" ] && unset "ranks[rank]" && break
+			[ "${ranks[rank]}" = "$who" ] && unset "ranks[rank]" && break
 		done
-		[ $status = 0 ] && continue
+		[ "$status" = 0 ] && continue
 		echo "hosts.sh: rank $((HOSTS_HOST * HOSTS_G + rank)) on host $HOSTS_HOST ended with status $status" >&2
 		[ $first != 0 ] || first=$status
 		[ -n "$HOSTS_ALL" ] || break
