@@ -28,6 +28,7 @@
 #define HOGGED_MOST 1000 /* ... and one that is found out again and again is */
 #define CALM 64 /* quick yields in between: it was not the same one */
 #define HOGGED_POLLS 600 /* with a pause: 30 to 60 us; then to sleep: a waker gets the core back from a hog at once */
+#define CROWDED_HOGGED_POLLS 0 /* the peer needs this core, and a poll of many sockets takes microseconds */
 #define NS_PER_S INT64_C(1000000000)
 
 void
@@ -74,11 +75,19 @@ yield(struct tt_ladder *ladder)
 	return tt_ladder_yielded(ladder, tt_now_ns() - before);
 }
 
+static uint32_t
+spins_of(const struct tt_ladder *ladder)
+{
+	if (ladder->hogged == 0)
+		return ladder->spins;
+	return ladder->crowded ? CROWDED_HOGGED_POLLS : HOGGED_POLLS;
+}
+
 bool
 tt_ladder_step(struct tt_ladder *ladder)
 {
 	const uint32_t step = ladder->step;
-	const uint32_t spins = ladder->hogged > 0 ? HOGGED_POLLS : ladder->spins;
+	const uint32_t spins = spins_of(ladder);
 
 	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields))
 		return true;

@@ -72,6 +72,17 @@ Test(wait, a_hog_beside_ranks_that_share_cores_is_found_out)
 	cr_assert(gt(u32, ladder.hogged, 0));
 }
 
+Test(wait, who_shares_cores_and_must_not_yield_goes_to_sleep_at_once)
+{
+	struct tt_ladder ladder;
+
+	tt_ladder_init(&ladder, true);
+	for (int i = 0; i < 4; i++)
+		tt_ladder_yielded(&ladder, 3000000);
+	tt_ladder_reset(&ladder);
+	cr_assert(eq(u32, steps_until_sleep(&ladder), 0));
+}
+
 Test(wait, a_peer_that_computes_for_a_while_is_no_hog_for_long)
 {
 	struct tt_ladder ladder;
