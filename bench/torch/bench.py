@@ -25,7 +25,9 @@ import tutti_torch  # noqa: E402,F401
 torch.set_num_threads(1)
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = [8, 64 * KIB, MIB, 16 * MIB, 64 * MIB]
-CALLS = {8: 1000, 64 * KIB: 300, MIB: 16, 16 * MIB: 3, 64 * MIB: 1}
+# Before the clock, and by the clock: the other backend leaves both ranks on one core, and their way apart takes some 10 ms.
+WARM = {8: 2000, 64 * KIB: 600, MIB: 40, 16 * MIB: 8, 64 * MIB: 2}
+CALLS = {8: 1000, 64 * KIB: 300, MIB: 20, 16 * MIB: 6, 64 * MIB: 2}
 
 
 def label(size):
@@ -83,9 +85,9 @@ def ddp_step(group, width, sequences):
     return step, sum(parameter.numel() for parameter in model.parameters())
 
 
-def timed(call, times, groups):
-    """Seconds per call on the slowest rank, once it goes its even way: the other backend leaves both ranks on one core."""
-    for _ in range(2 * times if times > 50 else 1):
+def timed(call, warm, times, groups):
+    """Seconds per call on the slowest rank, once it goes its even way."""
+    for _ in range(warm):
         call()
     dist.barrier(group=groups["tutti"])
     begin = time.perf_counter()
@@ -96,7 +98,7 @@ def timed(call, times, groups):
     return spent.item()
 
 
-def compare(calls, times, rounds, groups):
+def compare(calls, warm, times, rounds, groups):
     """Medians in microseconds, or None for what a backend does not have."""
     spent = {name: [] for name in groups}
     for name in list(groups):
@@ -107,7 +109,7 @@ def compare(calls, times, rounds, groups):
     for _ in range(rounds):
         for name in groups:
             if spent[name] is not None:
-                spent[name].append(timed(calls[name], times, groups))
+                spent[name].append(timed(calls[name], warm, times, groups))
     return {name: statistics.median(values) * 1e6 if values else None for name, values in spent.items()}
 
 
@@ -124,13 +126,13 @@ def measure(arguments, groups, ranks):
             for size in [size for size in SIZES if size <= arguments.most]:
                 call = operation(size, ranks)
                 calls = {name: (lambda group=group: call(group)) for name, group in groups.items()}
-                row = compare(calls, CALLS[size], arguments.rounds, groups)
+                row = compare(calls, WARM[size], CALLS[size], arguments.rounds, groups)
                 rows.append({"what": operation.__name__, "size": label(size), "bytes": size, **row})
                 report(rows[-1])
     if not arguments.no_step:
         for width, sequences in ((128, 4), (256, 4), (256, 32)):
             steps = {name: ddp_step(group, width, sequences) for name, group in groups.items()}
-            row = compare({name: step[0] for name, step in steps.items()}, 3, arguments.rounds, groups)
+            row = compare({name: step[0] for name, step in steps.items()}, 2, 4, arguments.rounds, groups)
             count = steps["tutti"][1]
             rows.append({"what": f"DDP step, batch {sequences}", "size": f"{count / 1e6:.1f} M parameters", **row})
             report(rows[-1])

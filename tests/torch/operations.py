@@ -9,8 +9,6 @@ import ranks
 import torch
 import torch.distributed as dist
 
-import tutti_torch
-
 SIZE = 3
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 INTEGERS = [torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64]
@@ -332,7 +330,9 @@ def missing(rank, size):
         store.set("go on", "yes")
     store.wait(["go on"], datetime.timedelta(seconds=30))
     if rank != 1:
-        raises("rank 1 has not called it", lambda: tutti_torch.monitored_barrier(every, limit))
+        failed = "Rank 1 failed to pass monitoredBarrier" if rank == 0 else "Rank 2 successfully reached monitoredBarrier"
+        raises(failed, lambda: dist.monitored_barrier(every, limit))
+        raises("rank 1 has not called it", lambda: dist.all_reduce(torch.ones(1), group=every))
         store.set(f"seen by {rank}", "yes")
     else:
         store.wait(["seen by 0", "seen by 2"], datetime.timedelta(seconds=30))

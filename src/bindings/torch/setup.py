@@ -31,7 +31,7 @@ setup(
         Extension(
             "tutti_torch._C",
             ["backend.cpp"],
-            depends=["work.h", "tensors.h"],
+            depends=["work.h", "tensors.h", "versions.h"],
             language="c++",
             define_macros=[*flags.definitions, ("TORCH_EXTENSION_NAME", "_C")],
             include_dirs=[*flags.includes, *pkg_config("--variable=includedir")],

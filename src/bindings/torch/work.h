@@ -2,11 +2,11 @@
  *
  * work.h - operations on their way: what c10d holds of one, and who brings it to its end.
  *
- * A request has one owner at a time, who claims the work. Usually that is the thread that waits for it: it drives the
- * operation itself, no other thread is involved. What nobody waits for (a bucket of DDP's with a future, a work that was
- * dropped, one whose program computes) is claimed by the group's finisher, a thread that looks after a moment, or at
- * once when somebody wants the future. While operations come in quick succession the finisher only naps between
- * its looks, so that issuing one costs no system call.
+ * A request has one driver at a time. Usually that is the thread that waits for it, and no other thread is involved. What
+ * nobody waits for (a bucket of DDP's with a future, a work that was dropped, one whose program computes) is driven by
+ * the group's finisher, a thread that looks after a moment, or at once when somebody wants the future. While
+ * operations come in quick succession the finisher only naps between its looks, so that issuing one costs no system
+ * call.
  *
  * Nothing here may be called, or waited for, with the GIL held: futures have Python callbacks.
  */
@@ -14,7 +14,6 @@
 #define TUTTI_TORCH_WORK_H
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <list>
@@ -22,6 +21,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <pthread.h>
@@ -39,7 +39,7 @@ using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
 constexpr auto grace = std::chrono::microseconds(200); /* before the finisher takes an operation */
-constexpr auto nap = std::chrono::milliseconds(1); /* between its looks */
+constexpr auto nap = Milliseconds(1); /* between its looks */
 constexpr int naps = 50; /* without anything to do, before it goes to sleep */
 constexpr auto drain_limit = std::chrono::seconds(10); /* what is pending when a group ends has so long */
 
@@ -55,77 +55,84 @@ class Group
 	std::vector<int64_t> global_ranks; /* empty: not known */
 
 	void push(const WorkPtr &work);
-	/* False: somebody else has it. */
-	bool claim(Work &work);
-	void unclaim(Work &work);
+	/* Takes an ended work off the list. */
 	void forget(Work &work);
 	/* Somebody waits for its future. */
 	void hurry(Work &work);
 	/* Ends the communicator. What is pending may still end well. */
 	void close();
-	/* The calling thread's latest error as an exception. */
-	std::exception_ptr failure(const char *what, tutti_status status) const;
+
+	/* The calling thread's latest error as an exception. The library counts ranks within the group. */
+	std::exception_ptr failure(const char *title, tutti_status status) const
+	{
+		tutti_error error = TUTTI_ERROR_INIT;
+
+		(void)tutti_last_error(&error);
+		/* The words that programs written for other backends look for. */
+		std::string text = c10::str(title, ": ",
+		    status == TUTTI_ERR_TIMEOUT ? "Timed out (TUTTI_ERR_TIMEOUT)" : tutti_status_string(status));
+		if (status == error.status && error.message[0] != '\0')
+			text += c10::str(": ", error.message);
+		for (int i = 0; i < std::min(error.nranks, 16); i++) {
+			const auto rank = static_cast<size_t>(error.ranks[i]);
+
+			if (rank < global_ranks.size() && global_ranks[rank] != error.ranks[i])
+				text += c10::str("; rank ", rank, " of group ", name, " is rank ", global_ranks[rank],
+				    " of the job");
+		}
+		return std::make_exception_ptr(Failure({__func__, __FILE__, __LINE__}, text));
+	}
 
       private:
 	void run();
-	WorkPtr ripe(Clock::time_point now);
-	bool advance_messages(std::unique_lock<std::mutex> &lock, Clock::time_point now);
+	WorkPtr next();
+
+	void wake()
+	{
+		asleep_ = false;
+		wanted_.notify_one();
+	}
 
 	std::mutex mutex_;
-	std::condition_variable wanted_, drained_;
+	std::condition_variable wanted_;
 	std::list<WorkPtr> pending_; /* in the order of issue */
 	std::thread finisher_;
 	const pid_t owner_ = getpid(); /* the process that it works in */
 	bool asleep_ = false, closing_ = false, closed_ = false;
-	Clock::time_point drain_until_;
 };
 
 class Work : public c10d::Work
 {
       public:
-	/* What the operation uses until it has ended. */
-	struct Holdings {
-		std::vector<at::Tensor> outputs; /* the future's value, ... */
-		std::vector<std::vector<at::Tensor>> lists; /* ... if this is empty */
-		std::vector<at::Tensor> used;
-		Copies copies;
-	};
-
-	Work(std::shared_ptr<Group> group, int rank, c10d::OpType type, const char *title, Holdings &&holdings)
-	    : c10d::Work(rank, type, title, holdings.used), group_(std::move(group)), title_(title),
-	      holdings_(std::move(holdings))
+	Work(std::shared_ptr<Group> group, int rank, c10d::OpType type, const char *what, const Tensors &inputs)
+	    : c10d::Work(rank, type, what, inputs), title(what), group_(std::move(group))
 	{
+	}
+
+	/* One or several tensors for the operation, which keeps them until it has ended. */
+	Block take(at::TensorList tensors, Use use)
+	{
+		Block block(tensors, use, title, copies_);
+
+		used_.push_back(block.memory);
+		return block;
 	}
 
 	bool isCompleted() override
 	{
-		int ended = 0;
-		tutti_status status;
-
-		if (c10d::Work::isCompleted())
-			return true;
-		if (!group_->claim(*this))
-			return c10d::Work::isCompleted();
-		status = tutti_test(&request, &ended);
-		if (status == TUTTI_OK && ended == 0) {
-			group_->unclaim(*this);
-			return false;
-		}
-		conclude(status);
-		return true;
+		return c10d::Work::isCompleted() || (driver_.try_lock() ? drive(false) : c10d::Work::isCompleted());
 	}
 
 	bool wait(Milliseconds timeout = kNoTimeout) override
 	{
 		const auto until = Clock::now() + timeout;
 
-		if (timeout == kNoTimeout) {
-			if (group_->claim(*this))
-				complete();
-			return c10d::Work::wait();
+		if (timeout == kNoTimeout && !c10d::Work::isCompleted()) {
+			driver_.lock();
+			(void)drive(true);
 		}
 		while (!isCompleted()) {
-			TORCH_CHECK(Clock::now() < until, title_, " has not ended within the ", timeout.count(),
+			TORCH_CHECK(Clock::now() < until, title, " has not ended within the ", timeout.count(),
 			    " ms that its wait was given (timed out); it goes on");
 			std::this_thread::sleep_for(std::chrono::microseconds(50));
 		}
@@ -134,7 +141,7 @@ class Work : public c10d::Work
 
 	std::vector<at::Tensor> result() override
 	{
-		return holdings_.outputs;
+		return outputs;
 	}
 
 	int sourceRank() const override
@@ -149,43 +156,17 @@ class Work : public c10d::Work
 
 	c10::intrusive_ptr<c10::ivalue::Future> getFuture() override
 	{
-		c10::TypePtr type = c10::ListType::create(c10::TensorType::get());
-		bool pending;
-
 		(void)isCompleted(); /* many are: then nobody has to be woken */
 		{
 			const std::lock_guard<std::mutex> lock(mutex_);
 
-			if (future_)
-				return future_;
-			if (!holdings_.lists.empty())
-				type = c10::ListType::create(type);
-			future_ = c10::make_intrusive<c10::ivalue::Future>(type);
-			pending = !completed_;
+			if (!future_)
+				future_ = c10::make_intrusive<c10::ivalue::Future>(value().type());
 		}
-		if (pending)
+		tell();
+		if (!c10d::Work::isCompleted())
 			group_->hurry(*this);
-		else
-			tell_future();
 		return future_;
-	}
-
-	/* Drives the operation to its end; for who has claimed it. */
-	void complete()
-	{
-		conclude(tutti_wait(&request));
-	}
-
-	/* One step; false if it has not ended, and is nobody's again. For who has claimed it. */
-	bool step()
-	{
-		int ended = 0;
-		const tutti_status status = tutti_test(&request, &ended);
-
-		if (status == TUTTI_OK && ended == 0)
-			return false;
-		conclude(status);
-		return true;
 	}
 
 	bool is_message() const
@@ -193,65 +174,83 @@ class Work : public c10d::Work
 		return c10d::isP2POp(opType_);
 	}
 
+	const char *const title;
 	tutti_request *request = nullptr;
+	Tensors outputs; /* the future's value, ... */
+	std::vector<Tensors> lists; /* ... or this, unless it is empty */
 	int source = -1; /* of a receive from anyone */
+	tutti_op own_op = -1; /* an operator that was made for it */
 
       private:
 	friend class Group;
 
+	/* One step, or all that are left; false if it has not ended. For who has locked the driver, which is free again then. */
+	bool drive(bool to_the_end)
+	{
+		{
+			const std::lock_guard<std::mutex> drives(driver_, std::adopt_lock);
+			int ended = 1;
+
+			if (!c10d::Work::isCompleted()) {
+				const tutti_status status =
+				    to_the_end ? tutti_wait(&request) : tutti_test(&request, &ended);
+
+				if (status == TUTTI_OK && ended == 0)
+					return false;
+				conclude(status);
+			}
+		}
+		tell();
+		return true;
+	}
+
 	void conclude(tutti_status status)
 	{
-		std::exception_ptr failure = status == TUTTI_OK ? nullptr : group_->failure(title_, status);
-		bool wanted;
+		std::exception_ptr failure = status == TUTTI_OK ? nullptr : group_->failure(title, status);
 
-		if (status == TUTTI_OK) {
+		try {
 			/* A receive into a parameter is not an operation that autograd should see. */
 			const at::NoGradGuard no_grad;
 
-			for (auto &copy : holdings_.copies)
-				copy.first.copy_(copy.second);
+			for (size_t i = 0; status == TUTTI_OK && i < copies_.size(); i++)
+				copies_[i].first.copy_(copies_[i].second);
+		} catch (...) {
+			failure = std::current_exception();
 		}
-		holdings_.copies.clear();
-		holdings_.used.clear();
-		const WorkPtr self = WorkPtr::reclaim_copy(this); /* the list's may be the last one */
-
+		copies_.clear();
+		used_.clear();
 		group_->forget(*this);
 		finish(failure);
-		{
-			const std::lock_guard<std::mutex> lock(mutex_);
-
-			wanted = future_ && !told_;
-		}
-		if (wanted)
-			tell_future();
 	}
 
-	/* Once; callbacks run here. */
-	void tell_future()
+	c10::IValue value() const
+	{
+		return lists.empty() ? c10::IValue(outputs) : c10::IValue(lists);
+	}
+
+	/* Completes the future when the work has ended, once; callbacks run here. */
+	void tell()
 	{
 		{
 			const std::lock_guard<std::mutex> lock(mutex_);
 
-			if (told_)
+			if (!future_ || !completed_ || std::exchange(told_, true))
 				return;
-			told_ = true;
 		}
 		if (exception_)
 			future_->setError(exception_);
-		else if (!holdings_.lists.empty())
-			future_->markCompleted(c10::IValue(holdings_.lists));
 		else
-			future_->markCompleted(c10::IValue(holdings_.outputs));
+			future_->markCompleted(value());
 	}
 
 	const std::shared_ptr<Group> group_;
-	const char *const title_;
-	Holdings holdings_;
+	Tensors used_; /* what the operation reads and writes */
+	std::vector<std::pair<at::Tensor, at::Tensor>> copies_; /* to be made when it has ended: to, from */
 	c10::intrusive_ptr<c10::ivalue::Future> future_;
-	bool told_ = false; /* the future has been completed */
+	bool told_ = false;
+	std::mutex driver_; /* who has it calls the library for the request */
 	/* Of the group's mutex: */
-	bool claimed_ = false, hurried_ = false;
-	Clock::time_point since_;
+	Clock::time_point due_; /* when the finisher takes it */
 	std::list<WorkPtr>::iterator place_;
 };
 
@@ -262,35 +261,12 @@ Group::push(const WorkPtr &work)
 {
 	const std::lock_guard<std::mutex> lock(mutex_);
 
-	work->since_ = Clock::now();
+	work->due_ = Clock::now() + grace;
 	work->place_ = pending_.insert(pending_.end(), work);
-	if (!finisher_.joinable()) {
+	if (!finisher_.joinable())
 		finisher_ = std::thread([this] { run(); });
-	} else if (asleep_) {
-		asleep_ = false;
-		wanted_.notify_one();
-	}
-}
-
-inline bool
-Group::claim(Work &work)
-{
-	const std::lock_guard<std::mutex> lock(mutex_);
-
-	if (work.claimed_)
-		return false;
-	work.claimed_ = true;
-	return true;
-}
-
-inline void
-Group::unclaim(Work &work)
-{
-	const std::lock_guard<std::mutex> lock(mutex_);
-
-	work.claimed_ = false;
-	if (work.hurried_)
-		wanted_.notify_one();
+	else if (asleep_)
+		wake();
 }
 
 inline void
@@ -299,8 +275,6 @@ Group::forget(Work &work)
 	const std::lock_guard<std::mutex> lock(mutex_);
 
 	pending_.erase(work.place_);
-	if (closing_ && pending_.empty())
-		drained_.notify_all();
 }
 
 inline void
@@ -308,57 +282,31 @@ Group::hurry(Work &work)
 {
 	const std::lock_guard<std::mutex> lock(mutex_);
 
-	work.hurried_ = true;
-	asleep_ = false;
-	wanted_.notify_one();
+	work.due_ = {};
+	wake();
 }
 
-/* The oldest collective that nobody has claimed, if it or a later one has waited for long enough: collectives end in the
- * order of issue. */
+/* A work that the finisher is to drive, its driver locked: a message that is due, or the oldest collective if one is due, as
+ * they end in the order of issue. */
 inline WorkPtr
-Group::ripe(Clock::time_point now)
+Group::next()
 {
+	const Clock::time_point now = Clock::now();
 	WorkPtr oldest;
+	bool due = false;
 
 	for (const WorkPtr &work : pending_) {
-		if (work->is_message())
-			continue;
-		if (!oldest && work->claimed_)
-			return {}; /* who has it drives the others, too */
-		if (!oldest)
-			oldest = work;
-		if (!work->claimed_ && (work->hurried_ || closing_ || now - work->since_ >= grace))
-			return oldest;
-	}
-	return {};
-}
+		const bool ripe = now >= work->due_;
 
-/* Messages end in any order, so none of them may be waited for. */
-inline bool
-Group::advance_messages(std::unique_lock<std::mutex> &lock, Clock::time_point now)
-{
-	std::vector<WorkPtr> some;
-	bool ended = false;
-
-	for (const WorkPtr &work : pending_) {
-		if (!work->is_message() || work->claimed_ ||
-		    !(work->hurried_ || closing_ || now - work->since_ >= grace))
-			continue;
-		work->claimed_ = true;
-		some.push_back(work);
+		if (!work->is_message()) {
+			oldest = oldest ? oldest : work;
+			due = due || ripe;
+		} else if (ripe && work->driver_.try_lock()) {
+			work->due_ = now + grace; /* for when this step has not ended it */
+			return work;
+		}
 	}
-	if (some.empty())
-		return false;
-	lock.unlock();
-	for (const WorkPtr &work : some) {
-		if (work->step())
-			ended = true;
-		else
-			unclaim(*work);
-	}
-	some.clear();
-	lock.lock();
-	return ended;
+	return due && oldest->driver_.try_lock() ? oldest : WorkPtr();
 }
 
 inline void
@@ -368,24 +316,17 @@ Group::run()
 	int idle = 0;
 
 	(void)pthread_setname_np(pthread_self(), "tutti-torch");
-	for (;;) {
-		const Clock::time_point now = Clock::now();
-		WorkPtr work = ripe(now);
+	while (!closed_) {
+		WorkPtr work = next();
 
+		idle = pending_.empty() ? idle + 1 : 0;
 		if (work) {
-			work->claimed_ = true;
 			lock.unlock();
-			work->complete();
+			/* Messages end in any order, so none of them may be waited for. */
+			(void)work->drive(!work->is_message());
 			work.reset(); /* its end may want the GIL: not under the lock */
 			lock.lock();
-		} else if (closing_ && (pending_.empty() || now >= drain_until_)) {
-			break;
-		} else if (advance_messages(lock, now)) {
-			idle = 0;
-		} else if (!pending_.empty()) {
-			idle = 0;
-			wanted_.wait_for(lock, nap);
-		} else if (++idle < naps) {
+		} else if (idle < naps) {
 			wanted_.wait_for(lock, nap);
 		} else {
 			asleep_ = true;
@@ -404,56 +345,28 @@ Group::close()
 			finisher_.detach();
 		return;
 	}
-	{
-		const std::lock_guard<std::mutex> lock(mutex_);
+	const auto until = Clock::now() + drain_limit;
+	std::unique_lock<std::mutex> lock(mutex_);
 
-		if (closed_)
-			return;
-		closed_ = closing_ = true;
-		asleep_ = false;
-		drain_until_ = Clock::now() + drain_limit;
-		wanted_.notify_one();
-	}
-	if (finisher_.joinable()) {
-		std::unique_lock<std::mutex> lock(mutex_);
-
-		drained_.wait_until(lock, drain_until_, [this] { return pending_.empty(); });
-		if (!pending_.empty())
-			(void)tutti_comm_abort(comm);
+	if (std::exchange(closing_, true))
+		return;
+	for (const WorkPtr &work : pending_)
+		work->due_ = {};
+	wake();
+	while (!pending_.empty() && Clock::now() < until) {
 		lock.unlock();
-		finisher_.join();
+		std::this_thread::sleep_for(nap);
+		lock.lock();
 	}
+	if (!pending_.empty())
+		(void)tutti_comm_abort(comm);
+	closed_ = true;
+	wake();
+	lock.unlock();
+	if (finisher_.joinable())
+		finisher_.join();
 	(void)tutti_comm_destroy(comm);
 	comm = nullptr;
-}
-
-/* The library counts ranks within the group. */
-inline std::exception_ptr
-Group::failure(const char *what, tutti_status status) const
-{
-	tutti_error error = TUTTI_ERROR_INIT;
-	std::string text = std::string(what) + ": ";
-
-	(void)tutti_last_error(&error);
-	/* The words that programs written for other backends look for. */
-	text += status == TUTTI_ERR_TIMEOUT ? "Timed out (TUTTI_ERR_TIMEOUT)" : tutti_status_string(status);
-	text += status == error.status && error.message[0] != '\0' ? std::string(": ") + error.message : "";
-	for (int i = 0; i < std::min(error.nranks, 16); i++) {
-		const auto rank = static_cast<size_t>(error.ranks[i]);
-
-		if (rank < global_ranks.size() && global_ranks[rank] != error.ranks[i])
-			text += c10::str(
-			    "; rank ", rank, " of group ", name, " is rank ", global_ranks[rank], " of the job");
-	}
-	try {
-#if TUTTI_TORCH_AT_LEAST(2, 0)
-		C10_THROW_ERROR(DistBackendError, text);
-#else
-		TORCH_CHECK(false, text);
-#endif
-	} catch (...) {
-		return std::current_exception();
-	}
 }
 
 } // namespace tutti_torch

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tutti as a backend of torch.distributed: import this module, then init_process_group("tutti")."""
 import atexit
-import datetime
 import multiprocessing.util
 
 import torch
@@ -9,8 +8,18 @@ import torch.distributed as dist
 
 from . import _C
 
-__all__ = ["monitored_barrier", "version"]
+__all__ = ["version"]
 __version__ = _C.version()
+
+
+class _Name(str):
+    """The backend's name, which is not unequal to Gloo's: torch.distributed.monitored_barrier() of versions before 2.15
+    refuses the backends whose name is, and nothing else in PyTorch asks in this way."""
+
+    __slots__ = ()
+
+    def __ne__(self, other):
+        return other != "gloo" and str.__ne__(self, other)
 
 
 def _create(options, backend_options=None):
@@ -29,6 +38,7 @@ def _create(options, backend_options=None):
 def _register():
     more = {} if int(torch.__version__.split(".")[0]) < 2 else {"devices": ["cpu"]}
     dist.Backend.register_backend("tutti", _create, extended_api=True, **more)
+    dist.Backend.TUTTI = _Name("tutti")
     # A process that ends without destroy_process_group must not tear memory away from peers that still read it.
     atexit.register(_C.close_all)
     # Processes made by multiprocessing end without atexit, and forget what their parent has registered.
@@ -43,21 +53,6 @@ def _at_end_of_process(module):
 def version():
     """The version of the library, as "0.1.0"."""
     return _C.version()
-
-
-def monitored_barrier(group=None, timeout=None):
-    """A barrier whose error names the ranks that did not come within `timeout` (a timedelta; default: the group's).
-
-    torch.distributed.monitored_barrier() is for Gloo only. With Tutti every operation names the missing ranks; this
-    is a barrier with a time limit of its own.
-    """
-    group = dist.group.WORLD if group is None else group
-    if timeout is None:
-        group.monitored_barrier()
-    elif isinstance(timeout, datetime.timedelta):
-        group.monitored_barrier(timeout=timeout)
-    else:
-        raise TypeError("tutti: the timeout of monitored_barrier is a datetime.timedelta")
 
 
 _register()
