@@ -68,6 +68,17 @@ def fsdp(rank, size):
         assert state["0.weight"].shape == (32, 16), state["0.weight"].shape
 
 
+def fsdp2(rank, size):
+    """fully_shard, layer by layer"""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh, parallel = init_device_mesh("cpu", (size,)), model()
+    for part in (parallel[0], parallel[2], parallel):
+        fully_shard(part, mesh=mesh)
+    same(shared_steps(parallel, rank, size, torch.optim.SGD(parallel.parameters(), lr=0.1)), "fully_shard")
+
+
 def zero(rank, size):
     """DDP with ZeroRedundancyOptimizer"""
     from torch.distributed.optim import ZeroRedundancyOptimizer
@@ -163,7 +174,9 @@ def detail(rank, size):
 
 def main():
     tap = ranks.Tap()
-    for test in (fsdp, zero, tensor_parallel, dtensor, pipeline, functional):
+    # fully_shard() of PyTorch 2.6 works on no CPU, with any backend.
+    newer = [fsdp2] if hasattr(torch.cpu.current_stream(), "record_event") else []
+    for test in (fsdp, *newer, zero, tensor_parallel, dtensor, pipeline, functional):
         tap.all_well(ranks.run(SIZE, test), test.__doc__)
     with tempfile.TemporaryDirectory(prefix="tutti-checkpoint-") as folder:
         tap.all_well(ranks.run(SIZE, checkpoint, folder), checkpoint.__doc__)

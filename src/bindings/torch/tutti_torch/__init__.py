@@ -13,7 +13,7 @@ __version__ = _C.version()
 
 
 class _Name(str):
-    """The backend's name, which is not unequal to Gloo's: torch.distributed.monitored_barrier() of versions before 2.15
+    """The backend's name, which is not unequal to Gloo's: torch.distributed.monitored_barrier() of most versions
     refuses the backends whose name is, and nothing else in PyTorch asks in this way."""
 
     __slots__ = ()
