@@ -20,6 +20,7 @@
 #include "comm/fuse.h"
 #include "comm/memo.h"
 #include "comm/operator.h"
+#include "comm/trace.h"
 #include "engine/executor.h"
 #include "engine/p2p.h"
 #include "select/select.h"
@@ -45,6 +46,7 @@ struct tutti_request {
 	struct tt_call call;
 	struct tt_run run;
 	bool started; /* the run */
+	int64_t issue_ns, start_ns; /* if there is a trace; 0 = not yet */
 	bool fusable; /* in a group: it may be one of many in a run */
 	uint32_t
 	    members_too; /* so many requests of the queue, this one included, end with its run; 0: just this one */
@@ -79,6 +81,7 @@ struct tutti_comm {
 	uint32_t generation; /* of the process that made it: a forked child's differs */
 	struct tt_settings settings;
 	struct tt_log log;
+	struct tt_trace *trace; /* NULL: none is wanted */
 	struct tt_world *world; /* NULL if size is 1 */
 	struct tt_address
 	    *homes; /* where each rank can be found without the world (shrink.c); NULL: all on one node */
@@ -242,6 +245,8 @@ void tt_messages_start(tutti_comm *comm, tutti_request *request);
 int tt_messages_advance(tutti_comm *comm);
 void tt_messages_look(tutti_comm *comm, int64_t now_ns);
 void tt_messages_end_all(tutti_comm *comm, const tutti_error *cause);
+/* "send(10 x float32 to rank 3, tag 0)" */
+void tt_message_print(const struct tt_p2p_op *op, char *text, size_t bytes);
 
 /* ---- groups (group.c) --------------------------------------------------------------------------------------------- */
 

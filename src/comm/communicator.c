@@ -55,7 +55,6 @@ check_ranks(int size, int rank, tutti_comm **comm)
 static void
 warn_of_settings(const struct tt_settings *settings, int rank)
 {
-	static const enum tt_setting idle[] = {TT_SET_TRACE};
 	const struct tt_log log = tt_settings_log(settings, rank);
 	const char *names[8];
 	const int n = rank == 0 ? tt_settings_unknown(names, 8) : 0;
@@ -63,10 +62,6 @@ warn_of_settings(const struct tt_settings *settings, int rank)
 	for (int i = 0; i < n; i++)
 		tt_log(&log, TT_LOG_WARN, "%.*s is not a variable that Tutti knows (see `tutti env`)",
 		    (int)strcspn(names[i], "="), names[i]);
-	for (size_t i = 0; rank == 0 && i < TT_COUNT_OF(idle); i++)
-		if (settings->text[idle[i]] != NULL)
-			tt_log(&log, TT_LOG_WARN, "%s has no effect in this version",
-			    tt_setting_info(idle[i])->variable);
 }
 
 tutti_status

@@ -634,6 +634,16 @@ make_parts(tutti_comm *comm)
 	return tt_plan_cache_create(PLAN_CACHE_BYTES, &comm->plans);
 }
 
+static void
+introduce(tutti_comm *comm)
+{
+	uint32_t id = 0;
+
+	if (comm->world != NULL)
+		memcpy(&id, tt_world_epoch(comm->world), sizeof(id));
+	tt_trace_introduce(comm->trace, comm->settings.name, comm->rank, comm->size, id);
+}
+
 static tutti_status
 build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meeting *meeting, int64_t deadline_ns)
 {
@@ -646,6 +656,8 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 	if (status == TUTTI_OK)
 		status = tt_transports_wish(comm->settings.text[TT_SET_TRANSPORTS],
 		    comm->settings.text[TT_SET_PLUGINS], comm->settings.text[TT_SET_FABRIC_PROVIDER], &wish);
+	if (status == TUTTI_OK)
+		status = tt_trace_open(comm->settings.text[TT_SET_TRACE], &comm->log, &comm->trace);
 	if (status != TUTTI_OK && meeting != NULL)
 		tt_meeting_close(meeting);
 	TT_TRY(status);
@@ -669,6 +681,7 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 	TT_TRY(status);
 	if (comm->world != NULL)
 		tt_world_start(comm->world, &handler);
+	introduce(comm);
 	tt_log(&comm->log, TT_LOG_INFO, "communicator of %d ranks on %d nodes, %d on mine, kernels %s", comm->size,
 	    comm->facts.nnodes, comm->node_size, comm->kernels->name);
 	return TUTTI_OK;
@@ -722,6 +735,7 @@ dismantle(tutti_comm *comm)
 	if (comm->plans != NULL)
 		tt_plan_cache_destroy(comm->plans);
 	tt_failure_destroy(comm->failure);
+	tt_trace_close(comm->trace);
 	tt_settings_fini(&comm->settings);
 	pthread_mutex_destroy(&comm->lock);
 	tt_free(comm);

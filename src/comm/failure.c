@@ -20,6 +20,7 @@
 #define UNREAD_NEWS_NS (500 * TT_MS)
 #define LAST_NEWS_NS (20 * TT_MS)
 #define ADOPT_NS (TT_MS / 2)
+#define HISTORY_LOGGED 8
 
 tutti_status
 tt_failure_create(
@@ -145,6 +146,23 @@ set_alarm(struct tt_failure *f)
 		f->ways.alarm(f->ways.context, when);
 }
 
+/* What this rank did last: most of what is asked after a failure. */
+static void
+log_history(struct tt_failure *f)
+{
+	const uint64_t issued = tt_load_acquire(&f->issued), finished = tt_load_relaxed(&f->finished);
+	struct tt_call call;
+	char text[160];
+
+	for (uint64_t s = issued > HISTORY_LOGGED ? issued - HISTORY_LOGGED + 1 : 1; s <= issued; s++) {
+		if (!tt_failure_find_call(f, s, &call))
+			continue;
+		tt_call_print(&call, text, sizeof(text));
+		tt_log(&f->log, TT_LOG_INFO, "operation %" PRIu64 ": %s, %s", s, text,
+		    s <= finished ? "ended" : "pending");
+	}
+}
+
 static void
 adopt(struct tt_failure *f, const tutti_error *error)
 {
@@ -155,6 +173,7 @@ adopt(struct tt_failure *f, const tutti_error *error)
 	f->inquest.open = false;
 	tt_store_release(&f->raised, 1); /* pairs with tt_failure_raised() */
 	tt_log(&f->log, TT_LOG_INFO, "the communicator failed: %s", error->message);
+	log_history(f);
 	f->ways.wake(f->ways.context);
 }
 

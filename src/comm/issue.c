@@ -315,6 +315,10 @@ void
 tt_comm_enqueue(tutti_comm *comm, tutti_request *request)
 {
 	++comm->issued;
+	if (TT_UNLIKELY(comm->trace != NULL)) {
+		request->issue_ns = tt_now_ns();
+		request->start_ns = 0;
+	}
 	enqueue(comm, request, TT_REQUEST_QUEUED);
 	tt_failure_called(comm->failure, &request->call);
 }

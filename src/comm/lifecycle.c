@@ -81,10 +81,29 @@ tt_request_mark_ended(tutti_request *request)
 	tt_fetch_add_acq_rel(&request->comm->contenders, 1u);
 }
 
+static void
+trace(const tutti_request *request)
+{
+	const struct tt_call none = {.sequence = 0}, *call = request->is_message ? &none : &request->call;
+	uint64_t bytes = call->count * tt_dtype_size((tutti_dtype)call->dtype);
+	char what[160];
+
+	if (request->is_message) {
+		tt_message_print(&request->message, what, sizeof(what));
+		bytes = request->message.bytes;
+	} else {
+		tt_call_print(call, what, sizeof(what));
+	}
+	tt_trace_operation(
+	    request->comm->trace, what, call, bytes, request->issue_ns, request->start_ns, request->status);
+}
+
 void
 tt_request_end(tutti_request *request, tutti_status status)
 {
 	request->status = status;
+	if (TT_UNLIKELY(request->comm->trace != NULL))
+		trace(request);
 	tt_request_mark_ended(request);
 	let_go(request);
 	if (request->group != NULL)
@@ -135,6 +154,7 @@ tt_comm_end_all(tutti_comm *comm)
 		tt_request_end(request, cause.status);
 	}
 	tt_messages_end_all(comm, &cause);
+	tt_trace_flush(comm->trace);
 }
 
 tutti_status

@@ -26,8 +26,8 @@ request_of(struct tt_p2p_op *op)
 
 /* ---- words ------------------------------------------------------------------------------------------------------ */
 
-static void
-print(const struct tt_p2p_op *op, char text[CALL_BYTES])
+void
+tt_message_print(const struct tt_p2p_op *op, char *text, size_t bytes)
 {
 	char peer[32];
 
@@ -35,7 +35,7 @@ print(const struct tt_p2p_op *op, char text[CALL_BYTES])
 		snprintf(peer, sizeof(peer), "any rank");
 	else
 		snprintf(peer, sizeof(peer), "rank %d", op->with);
-	snprintf(text, CALL_BYTES, "%s(%" PRIu64 " x %s %s %s, tag %d)", op->receives ? "recv" : "send", op->count,
+	snprintf(text, bytes, "%s(%" PRIu64 " x %s %s %s, tag %d)", op->receives ? "recv" : "send", op->count,
 	    tt_dtype_name((tutti_dtype)op->dtype), op->receives ? "from" : "to", peer, op->tag);
 }
 
@@ -99,6 +99,8 @@ void
 tt_messages_start(tutti_comm *comm, tutti_request *request)
 {
 	request->state = TT_REQUEST_RUNNING;
+	if (TT_UNLIKELY(comm->trace != NULL))
+		request->issue_ns = request->start_ns = tt_now_ns();
 	request->before = NULL;
 	request->next = comm->messages;
 	if (comm->messages != NULL)
@@ -137,7 +139,7 @@ name_message(tutti_request *request)
 
 	if (error->status != TUTTI_ERR_PEER && error->status != TUTTI_ERR_ABORTED)
 		return;
-	print(&request->message, call);
+	tt_message_print(&request->message, call, sizeof(call));
 	snprintf(error->message + used, sizeof(error->message) - used, "; it ended %s", call);
 }
 
@@ -190,7 +192,7 @@ look_for_deserters(tutti_comm *comm, int64_t now_ns)
 
 		if (left < 0)
 			continue;
-		print(&request->message, call);
+		tt_message_print(&request->message, call, sizeof(call));
 		snprintf(text, sizeof(text), "rank %d has destroyed its communicator while rank %d was in %s", left,
 		    comm->rank, call);
 		report(comm, TT_REPORT_DEATH, left, text, now_ns);
@@ -210,7 +212,7 @@ tt_messages_look(tutti_comm *comm, int64_t now_ns)
 		if (now_ns >= request->deadline_ns && (late == NULL || request->deadline_ns < late->deadline_ns))
 			late = request;
 	if (late != NULL) {
-		print(&late->message, call);
+		tt_message_print(&late->message, call, sizeof(call));
 		snprintf(text, sizeof(text),
 		    "%s of rank %d did not end within %" PRId64 " ms: %s has not done its part", call, comm->rank,
 		    late->timeout_ms, late->message.with < 0 ? "no rank" : "the other side");

@@ -91,11 +91,13 @@ static void
 end_head(tutti_comm *comm)
 {
 	const uint64_t note = comm->head->run.note != 0 ? tt_executor_agreed(comm->executor) : 0;
+	const int64_t start_ns = comm->head->start_ns;
 	uint32_t members = comm->head->members_too;
 
 	do {
 		tutti_request *head = comm->head;
 
+		head->start_ns = start_ns;
 		tt_comm_pop(comm);
 		tt_failure_finished(comm->failure, head->call.sequence);
 		tt_request_end(head, TUTTI_OK);
@@ -136,6 +138,8 @@ tt_comm_advance(tutti_comm *comm)
 		run = next_run(head);
 		if (run != NULL) {
 			head->state = TT_REQUEST_RUNNING;
+			if (TT_UNLIKELY(comm->trace != NULL) && head->start_ns == 0)
+				head->start_ns = tt_now_ns();
 			if (tt_executor_start(comm->executor, run) == TUTTI_OK)
 				continue;
 			give_up(comm, head);

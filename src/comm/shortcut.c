@@ -42,7 +42,7 @@ tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt
 	const size_t row = run->operands.in.count * run->operands.element;
 
 	shortcut->open = false;
-	if (!is_one_job(comm, run) || request->op != NULL || request->next_run != NULL ||
+	if (comm->trace != NULL || !is_one_job(comm, run) || request->op != NULL || request->next_run != NULL ||
 	    row * (size_t)comm->size > BYTES_MOST)
 		return;
 	shortcut->open = true;

@@ -12,10 +12,33 @@ check "hello is alone without a launcher" expect "rank 0 of 1: the sum is 1" "$(
 check "hello adds up over three ranks" expect \
 	"rank 0 of 3: the sum is 6 rank 1 of 3: the sum is 6 rank 2 of 3: the sum is 6" \
 	"$("$tutti" run -n 3 --timeout 30 --no-prefix "$hello" | sort | tr '\n' ' ' | sed 's/ $//')"
-no_effect() {
-	expect_match 'warn: TUTTI_TRACE has no effect' "$(TUTTI_TRACE=file "$hello" 2>&1 >/dev/null)"
+trace=$(mktemp)
+trap 'rm -f "$trace"' EXIT
+# Of each rank: a process, a row, and operations that take no negative time and end well.
+read_trace() {
+	python3 - "$1" "$2" <<'PYTHON'
+import json, sys
+events = json.loads(open(sys.argv[1]).read().rstrip().rstrip(",") + "]")
+ranks, operations = int(sys.argv[2]), [e for e in events if e["ph"] == "X"]
+named = {(e["name"], e["pid"]) for e in events if e["ph"] == "M"}
+good = all(e["dur"] >= 0 and e["args"]["waited_us"] >= 0 and e["args"]["status"] == "TUTTI_OK" for e in operations)
+print(good and len(named) == 2 * ranks and len({e["pid"] for e in operations}) == ranks
+      and sorted({e["name"].split("(")[0] for e in operations}))
+PYTHON
 }
-check "a setting without effect is named" no_effect
+trace_of_three() {
+	rm -f "$trace"
+	TUTTI_TRACE=$trace "$tutti" run -n 3 --timeout 30 "$nonblocking" >/dev/null
+	expect "['all_reduce']" "$(read_trace "$trace" 3)" || return
+	# Another job goes on in the same file.
+	TUTTI_TRACE=$trace "$tutti" run -n 2 --timeout 30 "$hello" >/dev/null
+	expect "['all_reduce']" "$(read_trace "$trace" 5)"
+}
+check "a trace tells what every rank's operations did" trace_of_three
+bad_trace() {
+	expect_match 'TUTTI_TRACE: cannot open ./no/such/trace' "$(TUTTI_TRACE=/no/such/trace "$hello" 2>&1 >/dev/null)"
+}
+check "a trace that cannot be written is an error" bad_trace
 readme_shows_hello() {
 	awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$(dirname "$0")/../../README.md" |
 		diff - <(tail -n +2 "$(dirname "$0")/../../docs/examples/hello.c")

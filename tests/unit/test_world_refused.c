@@ -37,7 +37,7 @@ Test(world_refused, ranks_that_never_come_are_named_everywhere)
 		struct plan plan;
 
 		plan_init(&plan, 6);
-		plan.timeout_ms = 800;
+		plan.timeout_ms = 2500; /* on a busy machine it takes a while to come */
 		plan.absent[2] = plan.absent[5] = true;
 		if (variant >= 2)
 			plan.host[3] = plan.host[4] = 1;
@@ -52,7 +52,7 @@ Test(world_refused, ranks_that_never_come_are_named_everywhere)
 			cr_assert(eq(int, report->error.nranks, 2), "rank %d: %s", i, report->error.message);
 			cr_assert(names(&report->error, 2) && names(&report->error, 5));
 			cr_assert(
-			    eq(str, (char *)report->error.message, "2 of 6 ranks never came within 0.8 s: 2 5"));
+			    eq(str, (char *)report->error.message, "2 of 6 ranks never came within 2.5 s: 2 5"));
 		}
 		plan_fini(&plan);
 	}
@@ -156,7 +156,7 @@ Test(world_refused, a_wrong_key_is_refused_and_the_others_learn_who_is_missing)
 	struct plan plan;
 
 	plan_init(&plan, 3);
-	plan.timeout_ms = 800;
+	plan.timeout_ms = 2500;
 	plan.wrong_key[2] = true;
 	run(&plan, true);
 	cr_assert(eq(int, plan.reports[2].status, TUTTI_ERR_AUTH), "%s", plan.reports[2].error.message);
