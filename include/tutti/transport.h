@@ -125,7 +125,8 @@ typedef struct tutti_transport {
 	int (*progress)(tutti_endpoint *endpoint);
 
 	/* Why the link is dead: the status and one sentence that names the peer; TUTTI_OK while it lives. A link's
-	 * death ends its pending transfers with that status. */
+	 * death ends its pending transfers with that status. TUTTI_ERR_ABORTED accuses nobody: the link was given up
+	 * because of another one, or its peer has said that it gives up. */
 	tutti_status (*error)(const tutti_link *link, char *message, size_t message_bytes);
 	/* Ends all pending transfers with TUTTI_ERR_ABORTED and forgets their buffers; nothing can be posted
 	 * afterwards. The peers see their links die. */

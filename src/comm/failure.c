@@ -14,9 +14,12 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-/* How long others wait for the judge; how long for news that a dead judge may have left, where its connection may not
- * have been read to the end and where it has; how long the judge lets its verdict travel before it adopts it. */
+/* How long others wait for the judge; how long if all they have is a link that ended (who knows of a death, and has lost
+ * the way to the judge with it, speaks before them); how long for news that a dead judge may have left, where its
+ * connection may not have been read to the end and where it has; how long the judge lets its verdict travel before it
+ * adopts it. */
 #define JUDGE_NS (1500 * TT_MS)
+#define SUSPICION_NS (2500 * TT_MS)
 #define UNREAD_NEWS_NS (500 * TT_MS)
 #define LAST_NEWS_NS (20 * TT_MS)
 #define ADOPT_NS (TT_MS / 2)
@@ -298,7 +301,8 @@ pass_on(struct tt_failure *f, enum tt_report_kind kind, int rank, uint64_t seque
 		snprintf(m.text, sizeof(m.text), "%s", text);
 		f->ways.send(f->ways.context, to, &m, sizeof(m));
 		if (kind != TT_REPORT_STALL)
-			prepare_own(f, kind, rank, sequence, text, now_ns + JUDGE_NS);
+			prepare_own(f, kind, rank, sequence, text,
+			    now_ns + (kind == TT_REPORT_LINK ? SUSPICION_NS : JUDGE_NS));
 	}
 }
 

@@ -63,11 +63,13 @@ ask(struct tt_failure *f, int64_t now_ns)
 /* A stall's inquest gives way to one that must end in a verdict; what came of a mismatch or a stall, to what came
  * before it: the same mismatch makes ranks stall in different operations. */
 static bool
-overrules(const struct tt_failure *f, enum tt_report_kind kind, uint64_t sequence)
+overrules(const struct tt_failure *f, enum tt_report_kind kind, int accused, uint64_t sequence)
 {
 	if (kind != f->inquest.kind)
 		return f->inquest.kind == TT_REPORT_STALL ||
 		       (f->inquest.kind == TT_REPORT_LINK && kind == TT_REPORT_MISMATCH);
+	if (kind == TT_REPORT_LINK && f->inquest.accused < 0 && accused >= 0)
+		return true;
 	return kind != TT_REPORT_TIMEOUT && sequence < f->inquest.sequence;
 }
 
@@ -75,7 +77,7 @@ void
 tt_inquest_open(
     struct tt_failure *f, enum tt_report_kind kind, int accused, uint64_t sequence, const char *text, int64_t now_ns)
 {
-	if (f->inquest.open && !overrules(f, kind, sequence))
+	if (f->inquest.open && !overrules(f, kind, accused, sequence))
 		return;
 	f->inquest.open = true;
 	f->inquest.number++;
@@ -230,7 +232,8 @@ judge_timeout(struct tt_failure *f, int64_t now_ns)
 }
 
 /* A link's death may be the echo of another rank's: somebody who left because of it. Whoever does not answer is more
- * likely the cause than an accused who does. */
+ * likely the cause than an accused who does. Nobody is accused where the other end said that it only gives up: then a
+ * better report is on its way. */
 static void
 judge_link(struct tt_failure *f, int64_t now_ns)
 {
@@ -245,10 +248,10 @@ judge_link(struct tt_failure *f, int64_t now_ns)
 			n++;
 		}
 	/* One of several that are silent is dead, the others are slow, or leave because of it: that word is on its way. */
-	if (n > 1 && now_ns < f->inquest.ends_ns + INQUEST_NS - LINK_NS)
+	if ((n > 1 || (n == 0 && f->inquest.accused < 0)) && now_ns < f->inquest.ends_ns + INQUEST_NS - LINK_NS)
 		return;
 	tt_failure_describe(&error, TT_REPORT_LINK, f->inquest.accused, f->inquest.sequence, f->inquest.text);
-	if (n > 0 && f->inquest.accused >= 0 && f->ranks[f->inquest.accused].answered) {
+	if (n > 0 && (f->inquest.accused < 0 || f->ranks[f->inquest.accused].answered)) {
 		if (now_ns < f->inquest.ends_ns + LINK_NS)
 			return; /* perhaps they are only slow */
 		list_ranks(list, sizeof(list), silent, n);

@@ -66,6 +66,8 @@ report_fault(tutti_comm *comm, const struct tt_p2p_fault *fault)
 {
 	char text[400], why[256];
 	const int64_t now_ns = tt_now_ns();
+	tutti_status status = TUTTI_OK;
+	int accused = comm->rank;
 
 	if (comm->reported)
 		return;
@@ -75,10 +77,12 @@ report_fault(tutti_comm *comm, const struct tt_p2p_fault *fault)
 	}
 	if (fault->peer < 0)
 		snprintf(why, sizeof(why), "%.200s", tt_last_error()->message);
-	else if (tt_ports_error(&comm->ports, fault->peer, why, sizeof(why)) == TUTTI_OK)
+	else
+		accused = tt_ports_culprit(&comm->ports, fault->peer, why, sizeof(why), &status);
+	if (fault->peer >= 0 && status == TUTTI_OK)
 		snprintf(why, sizeof(why), "rank %d broke the protocol of sends and receives", fault->peer);
 	snprintf(text, sizeof(text), "%s; seen by rank %d in a send or receive", why, comm->rank);
-	report(comm, TT_REPORT_LINK, fault->peer < 0 ? comm->rank : fault->peer, text, now_ns);
+	report(comm, TT_REPORT_LINK, accused, text, now_ns);
 }
 
 /* ---- pending ---------------------------------------------------------------------------------------------------- */

@@ -48,7 +48,10 @@ void
 tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now_ns)
 {
 	const struct tt_run_fault *fault = tt_executor_fault(comm->executor);
+	enum tt_report_kind kind = TT_REPORT_LINK;
 	char text[512], call[160], why[256];
+	tutti_status status = TUTTI_OK;
+	int accused = fault->peer;
 
 	if (comm->reported)
 		return;
@@ -58,11 +61,16 @@ tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now
 		return;
 	}
 	tt_call_print(&request->call, call, sizeof(call));
-	if (fault->peer < 0 || tt_ports_error(&comm->ports, fault->peer, why, sizeof(why)) == TUTTI_OK)
+	if (fault->peer >= 0)
+		accused = tt_ports_culprit(&comm->ports, fault->peer, why, sizeof(why), &status);
+	if (status == TUTTI_OK)
 		snprintf(why, sizeof(why), "%s", tutti_status_string(fault->status));
+	else if (status == TUTTI_ERR_MISMATCH)
+		kind = TT_REPORT_MISMATCH;
 	snprintf(text, sizeof(text), "%s; seen by rank %d in operation %" PRIu64 " (%s)", why, comm->rank,
 	    request->call.sequence, call);
-	tt_failure_report(comm->failure, TT_REPORT_LINK, fault->peer, 0, text, now_ns);
+	tt_failure_report(
+	    comm->failure, kind, accused, kind == TT_REPORT_LINK ? 0 : request->call.sequence, text, now_ns);
 }
 
 /* The first operation that is over its time limit, which counts from the call and not from its turn; NULL: none. */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -97,6 +98,28 @@ tt_ports_error(const struct tt_ports *ports, int peer, char *message, size_t byt
 	const struct tt_peer *p = &ports->peers[peer];
 
 	return ports->port[p->port].transport->error(p->link, message, bytes);
+}
+
+int
+tt_ports_culprit(const struct tt_ports *ports, int peer, char *message, size_t bytes, tutti_status *status)
+{
+	*status = tt_ports_error(ports, peer, message, bytes);
+	if (*status != TUTTI_ERR_ABORTED)
+		return peer;
+	for (int r = 0; r < ports->nranks; r++) {
+		char why[256];
+		tutti_status found;
+
+		if (r == peer || ports->peers[r].link == NULL || ports->peers[r].port != ports->peers[peer].port)
+			continue;
+		found = tt_ports_error(ports, r, why, sizeof(why));
+		if (found == TUTTI_OK || found == TUTTI_ERR_ABORTED)
+			continue;
+		*status = found;
+		snprintf(message, bytes, "%s", why);
+		return r;
+	}
+	return -1;
 }
 
 void

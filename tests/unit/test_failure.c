@@ -417,8 +417,43 @@ Test(failure, without_an_answer_a_rank_judges_by_itself, .timeout = 10)
 	town_open(&town, 3, 12);
 	town.place[0].deaf = true;
 	report(&town, 2, TT_REPORT_LINK, 1, 0);
-	town_live(&town, 2000 * TT_MS);
+	town_live(&town, 3000 * TT_MS);
 	expect_all(&town, TUTTI_ERR_PEER, 1, 1);
+	town_close(&town);
+}
+
+Test(failure, who_knows_of_a_death_judges_before_who_suspects, .timeout = 10)
+{
+	struct town town;
+
+	town_open(&town, 4, 17);
+	town.place[0].deaf = true;
+	town.place[3].alive = false;
+	report(&town, 2, TT_REPORT_LINK, 1, 0);
+	town_live(&town, 500 * TT_MS);
+	report(&town, 1, TT_REPORT_DEATH, 3, 0);
+	town_live(&town, 3000 * TT_MS);
+	expect_all(&town, TUTTI_ERR_PEER, 3, 1);
+	town_close(&town);
+}
+
+Test(failure, who_says_that_it_gives_up_is_not_blamed, .timeout = 10)
+{
+	struct town town;
+
+	town_open(&town, 4, 18);
+	town.place[3].alive = false;
+	report(&town, 2, TT_REPORT_LINK, -1, 0);
+	town_live(&town, 1000 * TT_MS);
+	expect_all(&town, TUTTI_ERR_PEER, 3, 1);
+	town_close(&town);
+	town_open(&town, 4, 19);
+	report(&town, 2, TT_REPORT_LINK, -1, 0);
+	town_live(&town, 400 * TT_MS);
+	expect_all(&town, TUTTI_OK, -1, 0);
+	report(&town, 1, TT_REPORT_LINK, 3, 0);
+	town_live(&town, 1000 * TT_MS);
+	expect_all(&town, TUTTI_ERR_PEER, 3, 1);
 	town_close(&town);
 }
 
