@@ -138,7 +138,8 @@ take_piece(tutti_link *link, struct tt_fab_lane *lane, const struct tt_fab_slot 
 	tutti_transfer *transfer = tt_fab_queue_find(&lane->posted, head->number);
 	struct tt_fab_pending *pending;
 
-	if (transfer == NULL || (tt_fab_pending_of(transfer)->flags & TT_FAB_GRANTED) == 0) {
+	if (link->endpoint->device.way.rung != TT_FAB_MESSAGES || transfer == NULL ||
+	    (tt_fab_pending_of(transfer)->flags & TT_FAB_GRANTED) == 0) {
 		fault(link, "it sent a piece of a message that was not granted");
 		return;
 	}
@@ -230,7 +231,8 @@ take(tutti_link *link, struct tt_fab_slot *slot)
 			(void)tt_fab_lane_granted(link, lane, head, slot->bytes + sizeof(*head));
 		return false;
 	case TT_FAB_DONE:
-		if (link->endpoint->landings[head->number & (TT_FAB_LANDINGS - 1)].link != link) {
+		if (link->endpoint->device.way.rung != TT_FAB_WRITES ||
+		    link->endpoint->landings[head->number & (TT_FAB_LANDINGS - 1)].link != link) {
 			fault(link, "it filled a window that was not granted to it");
 			return false;
 		}
@@ -293,6 +295,7 @@ tt_fab_arrived(tutti_endpoint *endpoint, struct tt_fab_slot *slot, size_t bytes)
 	if (bytes >= sizeof(*head) && bytes <= endpoint->slot_bytes && head->from < endpoint->nranks) {
 		link = endpoint->links[head->from];
 		if (link != NULL && link->active && link->status == TUTTI_OK && head->token == link->token_in) {
+			link->heard = true;
 			tt_fab_link_take(link, slot);
 			return;
 		}

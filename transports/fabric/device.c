@@ -8,11 +8,13 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "fabric/wire.h"
 
 /* Queues as long as the credits make use of; some providers take 100 MB for the length that they offer. */
 #define TX_SIZE 256
 #define RX_SIZE 2048
-#define CQ_SIZE 4096
+#define CQ_LEAST 4096
+#define RX_EACH ((size_t)2 * TT_FAB_CREDIT_LEAST) /* and for every rank, if there are many */
 
 static tutti_status
 fail(const struct tt_fab_device *device, ssize_t code, const char *what)
@@ -40,7 +42,9 @@ read_modes(struct tt_fab_device *device)
 static int
 open_queue(struct tt_fab_device *device)
 {
-	struct fi_cq_attr attr = {.size = CQ_SIZE, .format = FI_CQ_FORMAT_DATA, .wait_obj = FI_WAIT_FD};
+	/* All that can be complete at once. */
+	const size_t size = tt_max_size(CQ_LEAST, 2 * (device->info->rx_attr->size + device->info->tx_attr->size));
+	struct fi_cq_attr attr = {.size = size, .format = FI_CQ_FORMAT_DATA, .wait_obj = FI_WAIT_FD};
 	/* It resends by the clock, which no descriptor tells of. */
 	const bool timed = strstr(device->way.provider, "ofi_rxd") != NULL;
 	int code = timed ? -FI_ENOSYS : fi_cq_open(device->domain, &attr, &device->cq, NULL);
@@ -91,7 +95,7 @@ tt_fab_device_open(struct tt_fab_device *device, struct fi_info *info, const str
 	*device = (struct tt_fab_device){.info = info, .way = *way, .wait_fd = -1};
 	tt_fab_way_print(way, device->provider, sizeof(device->provider));
 	info->tx_attr->size = tt_min_size(info->tx_attr->size, TX_SIZE);
-	info->rx_attr->size = tt_min_size(info->rx_attr->size, RX_SIZE);
+	info->rx_attr->size = tt_min_size(info->rx_attr->size, tt_max_size(RX_SIZE, (size_t)nranks * RX_EACH));
 	read_modes(device);
 	status = open_objects(device, nranks);
 	if (status != TUTTI_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * endpoint.c - opening, closing, progress, and sleeping.
+ * endpoint.c - opening, progress, and sleeping.
  *
  * Providers make no progress by themselves, whatever they say: everything happens in progress(), which asks the
  * completion queue. Guards and callers are looked at now and then, and when this side is about to sleep.
@@ -24,18 +24,14 @@
 #define SLOT_BYTES (sizeof(struct tt_fab_head) + 4096)
 #define PIECE_BYTES (sizeof(struct tt_fab_head) + 16320) /* where messages carry everything */
 #define FEW_RANKS 16 /* up to so many, lanes may hold more heads */
-#define CREDIT_LEAST 16
 #define COMPLETIONS 16 /* read at once */
 #define DRAINS 256
-#define LAST_READS 8
 #define LOOK_EVERY 64 /* calls of progress() */
 #define EVENTS 32
 #define ACCEPTS 16
 #define STRANGERS 64
 #define BLOCKED_NS TT_MS /* the provider took no more: look again that soon */
 #define SAFETY_NS (100 * TT_MS) /* a sleeper looks that often, whatever the provider's descriptor says */
-#define LEAVE_NS (1000 * TT_MS)
-#define LINGER_NS (100 * TT_MS)
 
 /* ---- watching ---------------------------------------------------------------------------------------------------- */
 
@@ -96,7 +92,7 @@ size_up(tutti_endpoint *endpoint)
 
 	endpoint->slot_bytes = tt_min_size(pieces ? PIECE_BYTES : SLOT_BYTES, device->most) & ~(size_t)63;
 	endpoint->eager_most = endpoint->slot_bytes - sizeof(struct tt_fab_head);
-	endpoint->credit = (uint32_t)tt_max_size(CREDIT_LEAST, tt_min_size(TT_FAB_CREDIT, share));
+	endpoint->credit = (uint32_t)tt_max_size(TT_FAB_CREDIT_LEAST, tt_min_size(TT_FAB_CREDIT, share));
 	endpoint->heads = endpoint->nranks <= FEW_RANKS ? 16 : 8;
 	for (uint16_t i = 1; i < TT_FAB_LANDINGS; i++)
 		endpoint->landings[i].next = (uint16_t)(i + 1 < TT_FAB_LANDINGS ? i + 1 : 0);
@@ -228,119 +224,6 @@ tt_fab_endpoint_link(tutti_endpoint *endpoint, int peer, tutti_link **link)
 	return TUTTI_OK;
 }
 
-/* ---- ending ------------------------------------------------------------------------------------------------------ */
-
-static void
-end_registrations(tutti_endpoint *endpoint)
-{
-	tt_fab_registry_clear(&endpoint->registry);
-	tt_fab_unregister(&endpoint->landing.mr);
-	tt_fab_unregister(&endpoint->bounce.mr);
-	for (struct tt_fab_slab *slab = endpoint->slabs; slab != NULL; slab = slab->next)
-		tt_fab_slab_unregister(slab);
-	for (int i = 0; i < endpoint->nranks && endpoint->links != NULL; i++)
-		if (endpoint->links[i] != NULL)
-			tt_fab_slab_unregister(&endpoint->links[i]->ring.slab);
-}
-
-static void
-stop_device(tutti_endpoint *endpoint)
-{
-	struct fi_cq_data_entry entry;
-
-	if (endpoint->stopped)
-		return;
-	endpoint->stopped = true;
-	if (endpoint->queue.fd >= 0) {
-		struct epoll_event event = {0};
-
-		(void)epoll_ctl(endpoint->epoll, EPOLL_CTL_DEL, endpoint->queue.fd, &event);
-		endpoint->queue.fd = -1;
-	}
-	/* Connections that peers have begun are taken by the provider now, else it loses their descriptors. */
-	for (int i = 0; i < LAST_READS && endpoint->device.cq != NULL; i++)
-		(void)fi_cq_read(endpoint->device.cq, &entry, 1);
-	/* What is bound to the endpoint goes before it, everything else after it. */
-	if (endpoint->device.bind)
-		end_registrations(endpoint);
-	tt_fab_device_stop(&endpoint->device);
-	end_registrations(endpoint);
-	tt_fab_device_close(&endpoint->device);
-}
-
-void
-tt_fab_endpoint_stop(tutti_endpoint *endpoint, const tutti_link *culprit)
-{
-	stop_device(endpoint);
-	for (int i = 0; i < endpoint->nranks; i++)
-		if (endpoint->links[i] != NULL && i != endpoint->rank)
-			tt_fab_link_die(endpoint->links[i], culprit->status,
-			    "the link to rank %d was given up, as libfabric cannot take back the transfers of one "
-			    "peer alone, and this happened: %.128s",
-			    i, culprit->why);
-}
-
-void
-tt_fab_endpoint_cancel(tutti_endpoint *endpoint)
-{
-	/* Peers that call later are told so by the listeners, which stay. */
-	endpoint->cancelled = true;
-	stop_device(endpoint);
-	for (int i = 0; i < endpoint->nranks; i++)
-		if (endpoint->links[i] != NULL)
-			tt_fab_link_die(endpoint->links[i], TUTTI_ERR_ABORTED,
-			    "the transfers with rank %d were cancelled by this rank", i);
-}
-
-static void
-close_links(tutti_endpoint *endpoint)
-{
-	const int64_t now = tt_now_ns();
-
-	for (int i = 0; i < endpoint->nranks; i++)
-		if (endpoint->links[i] != NULL)
-			tt_fab_link_leave(endpoint->links[i], now + LEAVE_NS);
-	for (int i = 0; i < endpoint->nranks; i++)
-		if (endpoint->links[i] != NULL && endpoint->links[i]->guard != NULL)
-			tt_fab_guard_linger(endpoint->links[i]->guard, tt_now_ns() + LINGER_NS);
-	stop_device(endpoint);
-	for (int i = 0; i < endpoint->nranks; i++) {
-		if (endpoint->links[i] == NULL)
-			continue;
-		tt_fab_link_die(endpoint->links[i], TUTTI_ERR_ABORTED, "the endpoint was closed");
-		tt_fab_link_destroy(endpoint->links[i]);
-	}
-}
-
-void
-tt_fab_endpoint_close(tutti_endpoint *endpoint)
-{
-	if (endpoint == NULL)
-		return;
-	if (endpoint->links != NULL)
-		close_links(endpoint);
-	stop_device(endpoint);
-	while (endpoint->slabs != NULL) {
-		struct tt_fab_slab *slab = endpoint->slabs;
-
-		endpoint->slabs = slab->next;
-		tt_fab_slab_fini(slab);
-		tt_free(slab);
-	}
-	tt_fab_chunks_fini(&endpoint->landing);
-	tt_fab_chunks_fini(&endpoint->bounce);
-	while (endpoint->strangers != NULL)
-		tt_fab_guard_drop(endpoint->strangers);
-	tt_fab_guard_sweep(endpoint);
-	for (int i = 0; i < endpoint->nlisteners; i++)
-		tt_fd_close(endpoint->listeners[i].fd);
-	tt_fd_close(endpoint->timer.fd);
-	tt_fd_close(endpoint->epoll);
-	tt_free(endpoint->links);
-	explicit_bzero(endpoint->key, sizeof(endpoint->key));
-	tt_free(endpoint);
-}
-
 /* ---- completions ------------------------------------------------------------------------------------------------- */
 
 static void
@@ -366,12 +249,12 @@ handle_completion(tutti_endpoint *endpoint, const struct fi_cq_data_entry *entry
 		tt_fab_sent((struct tt_fab_slot *)(void *)op);
 		break;
 	case TT_FAB_OP_WRITE:
-		tt_fab_written((struct tt_fab_write *)(void *)op);
+		tt_fab_written((struct tt_fab_write *)(void *)op, true);
 		break;
 	}
 }
 
-/* An operation failed: that is the end of its link. */
+/* An operation failed: that is the end of its link. Its memory is given back all the same. */
 static void
 handle_error(tutti_endpoint *endpoint)
 {
@@ -400,10 +283,14 @@ handle_error(tutti_endpoint *endpoint)
 		link = ((struct tt_fab_write *)(void *)op)->link;
 	snprintf(what, sizeof(what), "%s",
 	    fi_cq_strerror(endpoint->device.cq, error.prov_errno, error.err_data, room, sizeof(room)));
-	if (link != NULL)
-		tt_fab_link_die(link, TUTTI_ERR_PEER, "rank %d: libfabric provider %s failed to %s: %s (%s)",
-		    link->peer, endpoint->device.provider, op->kind == TT_FAB_OP_SEND ? "send" : "write",
-		    fi_strerror(error.err), what);
+	if (link == NULL)
+		return;
+	tt_fab_link_fail(link, "rank %d: libfabric provider %s failed to %s: %s (%s)", link->peer,
+	    endpoint->device.provider, op->kind == TT_FAB_OP_SEND ? "send" : "write", fi_strerror(error.err), what);
+	if (op->kind == TT_FAB_OP_SEND)
+		((struct tt_fab_slot *)(void *)op)->busy = false;
+	else
+		tt_fab_written((struct tt_fab_write *)(void *)op, false);
 }
 
 /* Returns how many there were. wait: for a millisecond at most. */
@@ -503,6 +390,15 @@ look(tutti_endpoint *endpoint)
 }
 
 static void
+end_failed(tutti_link *link)
+{
+	char why[sizeof(link->why)];
+
+	memcpy(why, link->why, sizeof(why));
+	tt_fab_link_die(link, TUTTI_ERR_PEER, "%s", why);
+}
+
+static void
 tick(tutti_endpoint *endpoint)
 {
 	const int64_t now = tt_now_ns();
@@ -516,12 +412,15 @@ tick(tutti_endpoint *endpoint)
 	for (int i = 0; i < endpoint->nranks && endpoint->ndialing > 0; i++)
 		if (endpoint->links[i] != NULL)
 			tt_fab_link_tick(endpoint->links[i], now);
+	for (int i = endpoint->nlive - 1; i >= 0 && endpoint->nfailed > 0; i--)
+		if (i < endpoint->nlive && endpoint->live[i]->failed && now >= endpoint->live[i]->failed_ns)
+			end_failed(endpoint->live[i]);
 }
 
 static bool
 is_restless(const tutti_endpoint *endpoint)
 {
-	return endpoint->ndialing > 0 || endpoint->strangers != NULL;
+	return endpoint->ndialing > 0 || endpoint->nfailed > 0 || endpoint->strangers != NULL;
 }
 
 int
@@ -583,12 +482,12 @@ tutti_status
 tt_fab_endpoint_arm(tutti_endpoint *endpoint)
 {
 	struct epoll_event event;
-	bool blocked = false;
+	bool blocked = endpoint->nfailed > 0;
 
 	if (endpoint->news > 0)
 		return TUTTI_IN_PROGRESS;
 	for (int i = 0; i < endpoint->nlive; i++) {
-		if (!endpoint->live[i]->dirty)
+		if (!endpoint->live[i]->dirty || endpoint->live[i]->failed)
 			continue;
 		if (!endpoint->live[i]->blocked)
 			return TUTTI_IN_PROGRESS;

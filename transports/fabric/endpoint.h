@@ -74,6 +74,7 @@ struct tutti_endpoint {
 	struct tt_fab_guard *strangers; /* guards that have not proven who they are */
 	struct tt_fab_guard *dropped; /* to be freed at the end of progress() */
 	int nstrangers;
+	int nfailed; /* links that wait for their peers' last words */
 	int ndialing; /* links that want a guard and have none */
 	struct tt_fab_watch listeners[TT_FAB_ADDRESSES];
 	struct tt_address addresses[TT_FAB_ADDRESSES];

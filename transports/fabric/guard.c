@@ -101,12 +101,26 @@ tt_fab_guard_accept(tutti_endpoint *endpoint, int fd)
 	return TUTTI_OK;
 }
 
+/* What is unread when a socket is closed makes the kernel forget what is unsent. */
+static void
+empty(int fd)
+{
+	unsigned char waste[4096];
+	size_t done = 1;
+
+	for (int i = 0; i < TURNS && done > 0; i++)
+		if (tt_read_some(fd, waste, sizeof(waste), &done) != TUTTI_OK)
+			return;
+}
+
 void
 tt_fab_guard_drop(struct tt_fab_guard *guard)
 {
 	if (guard->watch.fd < 0)
 		return;
 	unlist_stranger(guard);
+	if (guard->proven)
+		empty(guard->watch.fd);
 	tt_fd_close(guard->watch.fd);
 	guard->watch.fd = -1;
 	guard->link = NULL;
@@ -208,19 +222,14 @@ tt_fab_guard_force(struct tt_fab_guard *guard, const void *bytes, size_t n, int6
 void
 tt_fab_guard_linger(struct tt_fab_guard *guard, int64_t deadline_ns)
 {
-	unsigned char waste[4096];
-	size_t done = 1;
 	int waiting = 0;
 
 	shutdown(guard->watch.fd, SHUT_WR);
 	for (;;) {
-		/* What is unread when a socket is closed makes the kernel forget what is unsent. */
-		while (done > 0 && tt_read_some(guard->watch.fd, waste, sizeof(waste), &done) == TUTTI_OK)
-			;
+		empty(guard->watch.fd);
 		if (ioctl(guard->watch.fd, SIOCOUTQ, &waiting) != 0 || waiting == 0 || tt_now_ns() >= deadline_ns)
 			return;
 		(void)poll(NULL, 0, 1);
-		done = 1;
 	}
 }
 

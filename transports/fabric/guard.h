@@ -17,6 +17,7 @@ enum tt_fab_frame {
 	TT_FAB_FRAME_REFUSE, /* struct tt_fab_head: lane, number, size and mark of this side, kind 1 if it sends */
 	TT_FAB_FRAME_MESSAGE, /* a message that may not have arrived over the fabric */
 	TT_FAB_FRAME_GOODBYE, /* and how many writes were under way */
+	TT_FAB_FRAME_GIVE_UP, /* nothing counts any more; because of which rank: its own, or the one whose link has ended */
 };
 
 struct tt_fab_guard {
@@ -42,7 +43,7 @@ void tt_fab_guard_step(struct tt_fab_guard *guard);
 void tt_fab_guard_put(struct tt_fab_guard *guard, enum tt_fab_frame kind, const void *bytes, size_t n);
 /* Writes everything, waiting until the deadline at most. */
 bool tt_fab_guard_force(struct tt_fab_guard *guard, const void *bytes, size_t n, int64_t deadline_ns);
-/* Ends the connection. Memory goes with the sweep. */
+/* Ends the connection, after what was put. Memory goes with the sweep. */
 void tt_fab_guard_drop(struct tt_fab_guard *guard);
 /* Frees what was dropped. */
 void tt_fab_guard_sweep(tutti_endpoint *endpoint);

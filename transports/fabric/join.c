@@ -17,7 +17,6 @@
 
 #define AGAIN_NS (50 * TT_MS) /* between two calls */
 #define ROUNDS 3 /* of calls to all addresses that nobody listens at */
-#define CREDIT_LEAST 16
 
 tutti_status
 tt_fab_link_know(tutti_link *link, const void *address, size_t bytes)
@@ -239,7 +238,7 @@ broke(tutti_link *link, const char *what)
 static tutti_status
 make_ring(tutti_link *link, uint32_t credit)
 {
-	uint32_t slots = CREDIT_LEAST;
+	uint32_t slots = TT_FAB_CREDIT_LEAST;
 
 	while (slots < credit)
 		slots *= 2;
@@ -260,11 +259,11 @@ take_hello(tutti_link *link, const unsigned char *bytes, size_t n)
 		return broke(link, "its hello is damaged, or came twice");
 	memcpy(&hello, bytes, sizeof(hello));
 	if (hello.gone != 0) {
-		tt_fab_link_die(link, TUTTI_ERR_PEER, "rank %d has cancelled its transfers", link->peer);
+		tt_fab_link_die(link, TUTTI_ERR_ABORTED, "rank %d has cancelled its transfers", link->peer);
 		return false;
 	}
 	if (hello.wire != TT_FAB_WIRE || hello.lanes != endpoint->lanes || hello.slot_bytes != endpoint->slot_bytes ||
-	    hello.credit < CREDIT_LEAST || hello.credit > TT_FAB_CREDIT || hello.segment_bytes < 4096 ||
+	    hello.credit < TT_FAB_CREDIT_LEAST || hello.credit > TT_FAB_CREDIT || hello.segment_bytes < 4096 ||
 	    hello.name_bytes > sizeof(hello.name))
 		return broke(link, "its hello does not fit this rank's version");
 	if (!activate(link))
@@ -362,6 +361,25 @@ take_message(tutti_link *link, const unsigned char *bytes, size_t n)
 	return link->status == TUTTI_OK;
 }
 
+/* The peer goes on living, but not with this link: it is nobody to blame. */
+static bool
+take_surrender(tutti_link *link, const unsigned char *bytes, size_t n)
+{
+	uint32_t rank;
+
+	if (n != sizeof(rank))
+		return broke(link, "what it gives up for is damaged");
+	memcpy(&rank, bytes, sizeof(rank));
+	tt_fab_endpoint_drain(link->endpoint);
+	if (rank == (uint32_t)link->peer)
+		tt_fab_link_die(link, TUTTI_ERR_ABORTED, "rank %d has cancelled its transfers", link->peer);
+	else
+		tt_fab_link_die(link, TUTTI_ERR_ABORTED,
+		    "rank %d has given up its links because of what happened to the one to rank %u", link->peer,
+		    rank);
+	return false;
+}
+
 bool
 tt_fab_link_frame(tutti_link *link, uint32_t kind, const unsigned char *bytes, size_t n)
 {
@@ -382,6 +400,8 @@ tt_fab_link_frame(tutti_link *link, uint32_t kind, const unsigned char *bytes, s
 		link->quiet = writes == 0;
 		tt_fab_link_die(link, TUTTI_ERR_PEER, "rank %d has left: it closed its endpoint", link->peer);
 		return false;
+	case TT_FAB_FRAME_GIVE_UP:
+		return take_surrender(link, bytes, n);
 	default:
 		return broke(link, "it sent a frame of a kind that there is not");
 	}

@@ -17,6 +17,8 @@
 #include "base/memory.h"
 #include "base/process.h"
 
+#define FAILED_NS (200 * TT_MS) /* for the peer's guard to be heard */
+
 tutti_status
 tt_fab_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link)
 {
@@ -124,6 +126,9 @@ tt_fab_link_die(tutti_link *link, tutti_status status, const char *format, ...)
 	vsnprintf(link->why, sizeof(link->why), format, arguments);
 	va_end(arguments);
 	link->status = status;
+	if (link->failed)
+		endpoint->nfailed--;
+	link->failed = false;
 	if (!endpoint->stopped && ((link->windows > 0 && !link->quiet) || link->writes > 0))
 		tt_fab_endpoint_stop(endpoint, link);
 	end_transfers(link);
@@ -138,6 +143,33 @@ tt_fab_link_die(tutti_link *link, tutti_status status, const char *format, ...)
 		endpoint->live[link->live_index]->live_index = link->live_index;
 		link->live_index = -1;
 	}
+}
+
+/* One that has left, or gives up, closes its end of the fabric first: that shows as an error here before its guard is
+ * read, and what it has sent over the guard is still to come. */
+void
+tt_fab_link_fail(tutti_link *link, const char *format, ...)
+{
+	va_list arguments;
+
+	if (link->status != TUTTI_OK || link->failed)
+		return;
+	va_start(arguments, format);
+	vsnprintf(link->why, sizeof(link->why), format, arguments);
+	va_end(arguments);
+	link->failed = true;
+	link->failed_ns = tt_now_ns() + FAILED_NS;
+	link->endpoint->nfailed++;
+	link->endpoint->look = true;
+}
+
+void
+tt_fab_link_give_up(tutti_link *link, int rank)
+{
+	const uint32_t because = (uint32_t)rank;
+
+	if (link->status == TUTTI_OK && link->guard != NULL && link->guard->proven)
+		tt_fab_guard_put(link->guard, TT_FAB_FRAME_GIVE_UP, &because, sizeof(because));
 }
 
 void
@@ -199,12 +231,13 @@ send_heads(tutti_link *link, struct tt_fab_lane *lane)
 	}
 }
 
-/* Credit that no message has taken along is told when it has become much. */
+/* Credit that no message has taken along is told when it has become much. Whoever begins says something anyway. */
 static void
 tell_credit(tutti_link *link)
 {
 	const tutti_endpoint *endpoint = link->endpoint;
-	bool much = link->posted_in - endpoint->credit - link->consumed_told >= endpoint->credit / 4;
+	bool much = link->posted_in - endpoint->credit - link->consumed_told >= endpoint->credit / 4 ||
+		    (link->next_out == 0 && tt_fab_link_begins(link));
 	struct tt_fab_slot *slot;
 
 	for (uint32_t i = 0; i < endpoint->lanes && !much; i++)
@@ -241,7 +274,7 @@ tt_fab_link_pump(tutti_link *link)
 	const tutti_endpoint *endpoint = link->endpoint;
 
 	link->dirty = link->blocked = false;
-	if (!link->active || link->status != TUTTI_OK)
+	if (!link->active || link->failed || link->status != TUTTI_OK)
 		return;
 	tt_fab_link_refill(link);
 	tt_fab_link_greet(link);
@@ -256,9 +289,11 @@ tt_fab_link_pump(tutti_link *link)
 		if (!link->blocked && link->status == TUTTI_OK)
 			tt_fab_link_write(link);
 	}
-	if (link->status == TUTTI_OK && (link->owed > 0 || link->blocked)) {
+	if (link->status == TUTTI_OK && !link->failed && (link->owed > 0 || link->blocked)) {
 		link->dirty = link->blocked = true;
 		watch_refusals(link);
+	} else {
+		link->blocked_ns = 0;
 	}
 }
 
@@ -306,7 +341,7 @@ tt_fab_link_recv(tutti_link *link, tutti_transfer *transfer)
 	struct tt_fab_lane *lane = &link->lanes[transfer->lane];
 
 	/* What a peer that has left sent before is still here. */
-	if (link->status != TUTTI_OK && (!link->left || lane->held == NULL))
+	if (link->status != TUTTI_OK && (!link->left || lane->held == NULL || link->endpoint->cancelled))
 		return link->status;
 	transfer->status = TUTTI_IN_PROGRESS;
 	tt_fab_pending_init(transfer, lane->recvs++, 0);

@@ -65,14 +65,17 @@ struct tutti_link {
 	bool wanted; /* somebody posted something */
 	bool active; /* it has slots */
 	bool greeted; /* the guard has our hello */
-	bool ready; /* the peer's hello is here: messages may go out */
+	bool ready; /* the peer's hello is here: messages may go out, once the lower rank has begun */
+	bool heard; /* something of the peer's came over the fabric */
 	bool left; /* the peer said goodbye */
 	bool quiet; /* and none of its writes was under way */
 	bool dirty; /* something may be done that does not come by itself */
 	bool blocked; /* the provider took no more at the last attempt */
+	bool failed; /* the provider ended an operation with an error (why): the peer's guard may know better */
 	bool warm; /* the first message was taken: the provider is connected */
 	int64_t blocked_ns; /* since when; 0 = not looked at */
 	struct tt_fab_guard *guard; /* the connection, or the attempt to make it */
+	int64_t failed_ns; /* how long that may take */
 	int64_t dial_ns, give_up_ns; /* the next attempt, the end of all attempts */
 	int naddresses, address, rounds; /* of the peer's listeners; the next to try, how often all were tried */
 	struct tt_address addresses[TT_FAB_ADDRESSES];
@@ -105,6 +108,10 @@ tutti_status tt_fab_link_error(const tutti_link *link, char *message, size_t mes
 void tt_fab_link_pump(tutti_link *link);
 /* The link is over: records why, ends its transfers, gives up its guard. */
 void tt_fab_link_die(tutti_link *link, tutti_status status, const char *format, ...) TT_PRINTF(3, 4);
+/* The provider failed at something: the link is over, but what the peer has to say about it comes first. */
+void tt_fab_link_fail(tutti_link *link, const char *format, ...) TT_PRINTF(2, 3);
+/* Tells the peer that this side gives up, because of `rank`. */
+void tt_fab_link_give_up(tutti_link *link, int rank);
 /* A transfer of it differs from the peer's: tells the peer, and that is the end. The transfer is in no queue. */
 void tt_fab_link_differ(tutti_link *link, tutti_transfer *transfer);
 /* Sets a transfer's status, for ever. */
@@ -153,8 +160,14 @@ bool tt_fab_lane_granted(
 void tt_fab_lane_use_grants(tutti_link *link, struct tt_fab_lane *lane, tutti_transfer *transfer);
 /* Writes what can be written. */
 void tt_fab_link_write(tutti_link *link);
-/* A write is over. */
-void tt_fab_written(struct tt_fab_write *write);
+/* A write is over: its bytes are there, or the provider has given it up. */
+void tt_fab_written(struct tt_fab_write *write, bool done);
+
+static inline bool
+tt_fab_link_begins(const tutti_link *link)
+{
+	return link->endpoint->rank < link->peer;
+}
 
 static inline uint32_t
 tt_fab_lane_index(const tutti_link *link, const struct tt_fab_lane *lane)

@@ -115,6 +115,7 @@ tt_fab_link_refill(tutti_link *link)
 	while (link->owed > 0 && post_receive(endpoint)) {
 		link->owed--;
 		link->posted_in++;
+		link->blocked_ns = 0;
 	}
 }
 
@@ -140,6 +141,8 @@ tt_fab_message(tutti_link *link, uint32_t lane, enum tt_fab_kind kind)
 	struct tt_fab_slot *slot = slot_of(link, link->next_out);
 
 	if (link->next_out - link->acked + kept >= link->ring.credit || slot->busy)
+		return NULL;
+	if (link->failed || (!link->heard && !tt_fab_link_begins(link)))
 		return NULL;
 	*tt_fab_head_of(slot) = (struct tt_fab_head){
 	    .token = link->token_out,
@@ -197,7 +200,7 @@ post(tutti_link *link, struct tt_fab_slot *slot)
 void
 tt_fab_link_post(tutti_link *link)
 {
-	while (link->posted_out != link->next_out && link->status == TUTTI_OK) {
+	while (link->posted_out != link->next_out && link->status == TUTTI_OK && !link->failed) {
 		const ssize_t code = post(link, slot_of(link, link->posted_out));
 
 		if (code == -FI_EAGAIN) {
@@ -205,8 +208,8 @@ tt_fab_link_post(tutti_link *link)
 			return;
 		}
 		if (code != 0) {
-			tt_fab_link_die(link, TUTTI_ERR_PEER, "rank %d: libfabric provider %s cannot send: %s",
-			    link->peer, link->endpoint->device.provider, fi_strerror((int)-code));
+			tt_fab_link_fail(link, "rank %d: libfabric provider %s cannot send: %s", link->peer,
+			    link->endpoint->device.provider, fi_strerror((int)-code));
 			return;
 		}
 		link->posted_out++;

@@ -12,7 +12,6 @@
 #include "fabric/device.h"
 #include "fabric/wire.h"
 
-#define TT_FAB_CREDIT 64 /* messages of a link on the way, at most; a power of two */
 #define TT_FAB_CHUNK_BYTES ((size_t)256 << 10) /* stays in the second-level cache between arrival and fold */
 #define TT_FAB_CHUNKS 16
 

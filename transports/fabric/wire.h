@@ -4,7 +4,8 @@
  *
  * Messages are numbered per link and are processed in that order, in whatever order the provider delivers them.
  * They land in receives that are posted for them: a sender has as many on the way as the peer said it has posted.
- * Both hosts have the same byte order (the addresses say so), hence fields are plain.
+ * Both hosts have the same byte order (the addresses say so), hence fields are plain. The lower rank speaks first, so
+ * that it is the one whose provider connects: two that call each other at once are more than some providers cope with.
  *
  *     sender                      receiver              sender                       receiver
  *       | EAGER k, bytes --------> |                      | <----- GRANT k, windows   | recv posted
@@ -18,6 +19,8 @@
 #include <tutti/transport.h>
 
 #define TT_FAB_WIRE 1 /* version of all this and of the guard's frames */
+#define TT_FAB_CREDIT 64 /* messages of a link on the way, at most; a power of two */
+#define TT_FAB_CREDIT_LEAST 8 /* .. and at least, however many ranks share the provider's receives */
 #define TT_FAB_BATCH 4 /* windows in one GRANT at most */
 
 enum tt_fab_kind {

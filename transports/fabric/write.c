@@ -100,12 +100,17 @@ tt_fab_lane_granted(
 
 	if (head->size <= link->endpoint->eager_most)
 		return fault(link, "it granted a small message");
+	if ((head->count == 0) != (link->endpoint->device.way.rung == TT_FAB_MESSAGES))
+		return fault(link, "it granted a message in the wrong way");
 	if (transfer != NULL && transfer->bytes <= link->endpoint->eager_most)
 		return true;
 	if (transfer == NULL && (int32_t)(head->number - lane->sends) < 0)
 		return true; /* it was small and has gone: the peer will say so */
 	if (first && !meet(link, lane, transfer, head))
 		return false;
+	/* Later windows must be of the same message. */
+	if (transfer != NULL && (head->size != transfer->bytes || (!first && head->count == 0)))
+		return fault(link, "it granted more than a message has");
 	for (uint32_t i = 0; i < (head->count == 0 ? 1u : head->count); i++) {
 		struct tt_fab_window window = whole;
 		struct tt_fab_grant *grant;
@@ -158,6 +163,10 @@ tt_fab_lane_use_grants(tutti_link *link, struct tt_fab_lane *lane, tutti_transfe
 	for (; grant != NULL; grant = grant->next) {
 		if (grant->number != pending->number)
 			continue;
+		if (grant->window.offset + grant->window.bytes > transfer->bytes) {
+			(void)fault(link, "it granted more than a message has");
+			return;
+		}
 		grant->transfer = transfer;
 		pending->busy++;
 	}
@@ -257,8 +266,8 @@ write_one(tutti_link *link, struct tt_fab_lane *lane, struct tt_fab_grant *grant
 		if (code == -FI_EAGAIN)
 			link->blocked = link->dirty = true;
 		else
-			tt_fab_link_die(link, TUTTI_ERR_PEER, "rank %d: libfabric provider %s cannot write: %s",
-			    link->peer, endpoint->device.provider, fi_strerror((int)-code));
+			tt_fab_link_fail(link, "rank %d: libfabric provider %s cannot write: %s", link->peer,
+			    endpoint->device.provider, fi_strerror((int)-code));
 		return false;
 	}
 	link->blocked_ns = 0;
@@ -346,7 +355,7 @@ tt_fab_link_write(tutti_link *link)
 {
 	bool more = true;
 
-	while (more && link->ngrants > 0 && link->status == TUTTI_OK) {
+	while (more && link->ngrants > 0 && link->status == TUTTI_OK && !link->failed) {
 		more = false;
 		for (uint32_t i = 0; i < link->endpoint->lanes && link->status == TUTTI_OK; i++)
 			more |= advance(link, &link->lanes[i]);
@@ -354,7 +363,7 @@ tt_fab_link_write(tutti_link *link)
 }
 
 void
-tt_fab_written(struct tt_fab_write *write)
+tt_fab_written(struct tt_fab_write *write, bool done)
 {
 	tutti_link *link = write->link;
 	struct tt_fab_lane *lane = write->lane;
@@ -363,11 +372,12 @@ tt_fab_written(struct tt_fab_write *write)
 
 	put_write(link->endpoint, write);
 	link->writes--;
-	link->dirty = link->warm = true;
+	link->dirty = true;
+	link->warm = link->warm || done;
 	grant->busy--;
 	tt_fab_pending_of(transfer)->busy--;
 	link->endpoint->news++;
-	if (grant->done == grant->window.bytes && grant->busy == 0)
+	if (done && grant->done == grant->window.bytes && grant->busy == 0)
 		(void)complete(link, lane, grant);
 	/* A chunk or a place for a write is free for the others as well. */
 	tt_fab_endpoint_stir(link->endpoint);
