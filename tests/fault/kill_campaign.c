@@ -57,7 +57,7 @@ static int
 body(struct job_rank *me)
 {
 	const struct round *round = me->context;
-	const int descriptors = job_descriptors();
+	const int descriptors = report_descriptors(round->rank >= 0 ? getenv("TUTTI_TRANSPORTS") : round->transports);
 	tutti_config config = TUTTI_CONFIG_INIT;
 	tutti_comm *comm;
 	tutti_status status;

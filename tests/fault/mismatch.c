@@ -154,7 +154,7 @@ static int
 body(struct job_rank *me)
 {
 	const struct round *round = me->context;
-	const int variant = round->pattern[me->rank] - '0', descriptors = job_descriptors();
+	const int variant = round->pattern[me->rank] - '0', descriptors = report_descriptors(round->transports);
 	const size_t bytes = (MOST_COUNT + VARIANTS) * sizeof(uint64_t);
 	struct report expected = {.status = TUTTI_ERR_MISMATCH};
 	const int best = culprits(round->pattern, &expected);

@@ -16,7 +16,10 @@ struct report {
 
 /* `status` was returned by a call on `comm` just now. 0 if it and all that follows is as it should be. */
 int report_check(struct job_rank *me, tutti_comm *comm, tutti_status status, const struct report *expected);
-/* Destroys; `descriptors` is how many were open before the communicator was made. */
+/* How many are open now, before a communicator over these transports is made; -1: not to be compared, because libfabric
+ * 1.17 loses one when a peer goes away while it connects. */
+int report_descriptors(const char *transports);
+/* Destroys; `descriptors` is what report_descriptors() said. */
 int report_destroy(struct job_rank *me, tutti_comm *comm, int descriptors);
 
 #endif /* TT_TESTS_REPORT_H */
