@@ -3,7 +3,9 @@
  * mismatch.c - ranks that issue different calls: every rank is told so, with who differs and both calls, whatever
  * differs, whoever does it, on few bytes or many. Where a call may return before it can know, the next one tells.
  *
- *     mismatch [--transports LIST] [--all] [--only ROUND]     --all: every size for every pattern, not one of them
+ *     mismatch [--transports LIST] [--all] [--only ROUND] [--every N]
+ *
+ * --all: every size for every pattern, not one of them; --every: the N-th rounds only.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -205,9 +207,10 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {{"transports", required_argument, NULL, 't'},
-	    {"all", no_argument, NULL, 'a'}, {"only", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
+	    {"all", no_argument, NULL, 'a'}, {"only", required_argument, NULL, 'o'},
+	    {"every", required_argument, NULL, 'e'}, {NULL, 0, NULL, 0}};
 	struct round round = {.transports = "shm,tcp"};
-	int rounds = 0, wrong = 0, only = -1, o;
+	int rounds = 0, wrong = 0, only = -1, every = 1, o;
 	bool all = false;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -217,8 +220,12 @@ main(int argc, char **argv)
 			all = true;
 		else if (o == 'o')
 			only = job_number("--only", optarg, 0, 1000000);
+		else if (o == 'e')
+			every = job_number("--every", optarg, 1, 1000);
 		else
-			return fputs("usage: mismatch [--transports LIST] [--all] [--only ROUND]\n", stderr), 2;
+			return fputs("usage: mismatch [--transports LIST] [--all] [--only ROUND] [--every N]\n",
+				   stderr),
+			       2;
 	}
 	for (int d = 0; d < DIFFERENCES; d++) {
 		for (int p = 0; p < PATTERNS; p++) {
@@ -228,7 +235,7 @@ main(int argc, char **argv)
 				round.count = sizes[s];
 				round.nonblocking = (d + p + s) % 2 != 0;
 				round.number = rounds++;
-				if (only < 0 || only == round.number)
+				if (only < 0 ? round.number % every == 0 : only == round.number)
 					wrong += play(&round) != 0;
 			}
 		}
