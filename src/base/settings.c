@@ -51,6 +51,8 @@ static const struct tt_setting_info table[TT_SETTINGS] = {
 	"0"},
     [TT_SET_PROGRESS_THREAD] = {"TUTTI_PROGRESS_THREAD", "nonblocking operations advance in the background", "0|1",
 	"0"},
+    [TT_SET_CMA] = {"TUTTI_CMA", "ranks of a node read large rows from each other's memory: copied once, not twice",
+	"0|1|BYTES[K|M|G]", "1"},
     [TT_SET_STAGING] = {"TUTTI_STAGING", "bytes of staging memory per rank", "BYTES[K|M|G]", "4M"},
 };
 
@@ -225,6 +227,8 @@ read_all(struct tt_settings *settings)
 		return bad_value("TUTTI_PROGRESS_THREAD", settings->text[TT_SET_PROGRESS_THREAD]);
 	if (!read_switch(settings->text[TT_SET_CHECKSUM], &settings->checksum))
 		return bad_value("TUTTI_CHECKSUM", settings->text[TT_SET_CHECKSUM]);
+	if (!read_size(settings->text[TT_SET_CMA], &settings->cma))
+		return bad_value("TUTTI_CMA", settings->text[TT_SET_CMA]);
 	if (!read_connections(settings->text[TT_SET_CONNECTIONS], &settings->connections))
 		return bad_value("TUTTI_CONNECTIONS", settings->text[TT_SET_CONNECTIONS]);
 	if (range != NULL && tt_port_range_parse(range, &low, &high) != TUTTI_OK)

@@ -30,6 +30,7 @@ enum tt_setting {
 	TT_SET_SECRET_FILE,
 	TT_SET_REPRODUCIBLE,
 	TT_SET_PROGRESS_THREAD,
+	TT_SET_CMA,
 	TT_SET_STAGING, /* bytes of staging memory per rank */
 	TT_SETTINGS
 };
@@ -51,6 +52,7 @@ struct tt_settings {
 	int reproducible, progress_thread, checksum;
 	int connections; /* to each peer, for large messages; 0 = automatic */
 	size_t staging_bytes;
+	size_t cma; /* 0 = off, 1 = on, else rows from which on */
 	char *name; /* of the communicator, owned, may be NULL */
 	int log_fd; /* where log lines go; owned if it is a file */
 	bool log_owned;

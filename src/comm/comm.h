@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "base/remote.h"
 #include "base/settings.h"
 #include "base/wait.h"
 #include "bootstrap/world.h"
@@ -94,6 +95,8 @@ struct tutti_comm {
 	uint64_t shared_offset; /* of the node's piece for the local transport; goes with the segment */
 	struct tt_node_stage *stage; /* NULL if alone on the node */
 	uint64_t stage_offset;
+	unsigned char proof[TT_REMOTE_PROOF]; /* what the node's ranks have read here, see base/remote.h */
+	struct tt_remote *remotes; /* of the node's ranks, owned; NULL: not all can read each other's memory */
 	struct tt_lineage lineage; /* where memory from tutti_alloc is */
 	struct tt_executor *executor;
 	struct tt_p2p *p2p;

@@ -45,6 +45,8 @@ struct address_card {
 	uint64_t shared_offset, stage_offset;
 	uint64_t decisions; /* tt_select_digest() */
 	unsigned char levels[TT_STAGE_LEVELS][TT_SEGMENT_ID]; /* the segments of its lineage */
+	struct tt_remote remote; /* the first time; all zero: its memory is not to be read */
+	uint32_t reads; /* the second time: it can read all others of its node */
 	uint16_t bytes[TT_PORTS_TRANSPORTS];
 	char message[256];
 	unsigned char address[TT_PORTS_TRANSPORTS][TUTTI_ADDRESS_BYTES];
@@ -260,6 +262,7 @@ agree_facts(
 	mine.facts.staging_bytes = (int64_t)comm->settings.staging_bytes;
 	mine.facts.lanes = TT_EXECUTOR_LANES;
 	mine.facts.reproducible = comm->settings.reproducible;
+	mine.facts.single_from = comm->settings.cma > 1 ? comm->settings.cma : 0;
 	tt_rank_card_here(mine.facts.nnodes > 1, &mine.place);
 	status = take_rules(comm->settings.text[TT_SET_ALGORITHM], &mine.facts);
 	if (status == TUTTI_OK)
@@ -365,6 +368,59 @@ compare_levels(const struct address_card *mine, const char *card, bool *agreed)
 		    agreed[i] && memcmp(mine->levels[i], none, TT_SEGMENT_ID) != 0 &&
 		    memcmp(mine->levels[i], card + offsetof(struct address_card, levels) + (size_t)i * TT_SEGMENT_ID,
 			TT_SEGMENT_ID) == 0;
+}
+
+/* Keeps the cards of the node's ranks and tries to read what they prove with. False: one of them cannot be read. */
+static bool
+prove_remotes(tutti_comm *comm, const struct address_card *mine, const char *cards)
+{
+	const tutti_environment env = environment(comm);
+	void *memory;
+
+	if (comm->node_size == 1 || mine->remote.pid == 0 ||
+	    tt_alloc((size_t)comm->node_size, sizeof(struct tt_remote), "the node's processes", &memory) != TUTTI_OK)
+		return false;
+	comm->remotes = memory;
+	for (int i = 0; i < comm->node_size; i++) {
+		struct tt_remote *remote = &comm->remotes[i];
+		int why;
+
+		memcpy(remote,
+		    cards + (size_t)env.local_ranks[i] * offsetof(struct address_card, address) +
+			offsetof(struct address_card, remote),
+		    sizeof(*remote));
+		if (remote->pid == 0)
+			return false;
+		why = tt_remote_prove(remote);
+		if (why == 0)
+			continue;
+		tt_log(&comm->log, TT_LOG_INFO,
+		    "rank %d cannot read the memory of rank %d (errno %d): large rows are copied twice; `tutti topo "
+		    "--check` says what to do",
+		    comm->rank, env.local_ranks[i], why);
+		return false;
+	}
+	return true;
+}
+
+/* If all of the node can read all others, they do. */
+static void
+use_remotes(tutti_comm *comm, const struct address_card *cards)
+{
+	const tutti_environment env = environment(comm);
+	bool all = comm->remotes != NULL;
+
+	for (int i = 0; i < env.nlocal; i++)
+		all = all && cards[env.local_ranks[i]].reads != 0;
+	if (all) {
+		tt_node_stage_use_remotes(comm->stage, comm->remotes);
+		tt_log(&comm->log, TT_LOG_DEBUG,
+		    "ranks of this node read each other's memory from %" PRIu64 " bytes on",
+		    comm->facts.stage.single_least);
+		return;
+	}
+	tt_free(comm->remotes);
+	comm->remotes = NULL;
 }
 
 /* Does the set of transports reach every rank? The first port that does, in order of preference. */
@@ -482,6 +538,8 @@ join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns
 	mine->shared_offset = comm->shared_offset;
 	mine->stage_offset = comm->stage_offset;
 	mine->decisions = tt_select_digest(&comm->facts);
+	if (comm->settings.cma && comm->node_size > 1)
+		tt_remote_init(&mine->remote, comm->proof);
 	for (int i = 0; i < TT_STAGE_LEVELS; i++) {
 		tt_lineage_id(&comm->lineage, i, mine->levels[i]);
 		agreed[i] = true;
@@ -504,6 +562,7 @@ join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns
 				memcpy(&comm->stage_offset, card + offsetof(struct address_card, stage_offset),
 				    sizeof(uint64_t));
 		}
+		mine->reads = prove_remotes(comm, mine, all);
 		tt_free(all);
 		status = open_stage(comm, &env);
 		if (status == TUTTI_OK && comm->stage != NULL)
@@ -514,6 +573,7 @@ join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns
 		status = agree(comm, mine, sizeof(*mine), offsetof(struct address_card, message), deadline_ns, &all);
 	}
 	if (status == TUTTI_OK) {
+		use_remotes(comm, all);
 		status = finish_up(comm, mine, all, port_of, deadline_ns);
 		tt_free(all);
 	}
@@ -723,6 +783,7 @@ dismantle(tutti_comm *comm)
 	tt_world_destroy(comm->world); /* the background thread rings the ports' bell: it ends first */
 	tt_ports_fini(&comm->ports);
 	tt_free(comm->offers);
+	tt_free(comm->remotes);
 	tt_lineage_leave(&comm->lineage);
 	tt_segment_close(comm->segment);
 	tt_executor_destroy(comm->executor);
@@ -801,6 +862,8 @@ tutti_comm_destroy(tutti_comm *comm)
 	if (tt_comm_busy(comm)) { /* else what was sent must still arrive */
 		tt_ports_cancel(&comm->ports);
 		tt_lineage_taint(&comm->lineage);
+		if (comm->stage != NULL)
+			tt_node_stage_withdraw(comm->stage);
 	}
 	dismantle(comm);
 	return TUTTI_OK;

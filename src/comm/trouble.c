@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 
 #define STALL_NS (1000 * TT_MS) /* an operation that has not moved for so long is asked about */
 
@@ -64,7 +65,9 @@ tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now
 	if (fault->peer >= 0)
 		accused = tt_ports_culprit(&comm->ports, fault->peer, why, sizeof(why), &status);
 	if (status == TUTTI_OK)
-		snprintf(why, sizeof(why), "%s", tutti_status_string(fault->status));
+		snprintf(why, sizeof(why), "%.255s",
+		    tt_last_error()->status == fault->status ? tt_last_error()->message
+							     : tutti_status_string(fault->status));
 	else if (status == TUTTI_ERR_MISMATCH)
 		kind = TT_REPORT_MISMATCH;
 	snprintf(text, sizeof(text), "%s; seen by rank %d in operation %" PRIu64 " (%s)", why, comm->rank,

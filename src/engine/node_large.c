@@ -248,7 +248,7 @@ tt_large_is(const struct tt_node_stage *s, const struct tt_node_job *job)
 		return false;
 	if (job->kind == TT_NODE_ALL_REDUCE || job->kind == TT_NODE_REDUCE)
 		return longest > tt_min_size((size_t)facts->add_least / (size_t)s->members, s->chunk);
-	return longest >= facts->row_least;
+	return longest >= facts->row_least || tt_far_is(s, job->kind, longest);
 }
 
 /* Enough chunks to overlap, as large as a slot allows. */
@@ -275,8 +275,9 @@ tt_large_start(struct tt_node_stage *s)
 	l->end += (l->longest + l->chunk - 1) / l->chunk;
 	l->stream = l->longest * (by_rows(s->job.kind) || has_pieces(s->job.kind) ? (size_t)s->members : 1) >=
 		    l->facts.stream_least;
+	l->single = tt_far_is(s, s->job.kind, l->longest);
 	for (int j = 0; j < s->members; j++)
-		l->views[j] = (struct tt_stage_view){NULL, NULL};
+		l->views[j] = (struct tt_stage_view){NULL, NULL, 0};
 }
 
 /* Everybody publishes a line, but for those who only receive. */
@@ -384,7 +385,7 @@ may_take(struct tt_node_stage *s, uint64_t chunk)
 	if (adds(s))
 		return s->large.mine[TT_STAGE_ADDED] > chunk && tt_large_others(s, TT_STAGE_ADDED, chunk + 1);
 	if (from_root(s) && !is_root(s))
-		return s->large.views[s->job.root].in != NULL ||
+		return s->large.views[s->job.root].in != NULL || s->large.views[s->job.root].far != 0 ||
 		       tt_large_other(s, s->job.root, TT_STAGE_FILLED, chunk + 1);
 	if (s->large.mine[TT_STAGE_FILLED] <= chunk) /* of its own, too, which is in the nearest cache then */
 		return false;
@@ -395,8 +396,9 @@ static bool
 try_take(struct tt_node_stage *s)
 {
 	const uint64_t chunk = s->large.mine[TT_STAGE_TAKEN];
+	uint64_t taken;
 
-	if (!takes(s) || chunk == s->large.end || !may_take(s, chunk))
+	if (!takes(s) || chunk == s->large.end || s->large.refusal != 0 || !may_take(s, chunk))
 		return false;
 	if (adds(s))
 		tt_large_take_slices(s, chunk);
@@ -404,14 +406,18 @@ try_take(struct tt_node_stage *s)
 		tt_large_take_row(s, chunk);
 	else
 		tt_large_take_rows(s, chunk);
-	tt_large_count(s, TT_STAGE_ADDED, tt_max_size(s->large.mine[TT_STAGE_ADDED], chunk + 1));
-	tt_large_count(s, TT_STAGE_TAKEN, chunk + 1);
+	if (s->large.refusal != 0)
+		return false;
+	taken = tt_min_size(chunk + s->large.run, s->large.end);
+	tt_large_count(s, TT_STAGE_ADDED, tt_max_size(s->large.mine[TT_STAGE_ADDED], taken));
+	tt_large_count(s, TT_STAGE_TAKEN, taken);
 	return true;
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------------------- */
 
-/* Nobody reads or writes this member's memory any more, and all that it is to have is there. */
+/* Nobody reads or writes this member's memory any more, and all that it is to have is there. Members whose memory is
+ * read by the kernel have it in `in`, like those whose memory is in reach. */
 static bool
 may_leave(struct tt_node_stage *s)
 {
@@ -437,6 +443,7 @@ go_on(struct tt_node_stage *s)
 	struct tt_stage_large *l = &s->large;
 
 	tt_stage_publish_done(s, s->now + 1);
+	tt_far_begin(s);
 	l->results_staged = false;
 	for (int j = 0; j < s->members; j++)
 		if (j != s->me && (s->job.kind == TT_NODE_ALL_REDUCE || s->job.root == j))
@@ -478,5 +485,7 @@ tt_large_advance(struct tt_node_stage *s, int *moved)
 		++*moved;
 		tt_stage_wake_sleepers(s);
 	}
-	return may_leave(s) ? TUTTI_OK : TUTTI_IN_PROGRESS;
+	if (TT_UNLIKELY(s->large.refusal != 0))
+		return tt_far_refused(s);
+	return may_leave(s) && !tt_far_withdrawn(s) ? TUTTI_OK : TUTTI_IN_PROGRESS;
 }

@@ -13,6 +13,7 @@
 
 #include "base/atomics.h"
 #include "base/port.h"
+#include "base/remote.h"
 #include "engine/node_stage.h"
 
 /* How far a member has come, in chunks of all large jobs since the beginning. One writer. */
@@ -25,6 +26,7 @@ enum tt_stage_count {
 
 struct tt_stage_flow {
 	tt_atomic_u64 count[TT_STAGE_COUNTS];
+	tt_atomic_u64 withdrawn; /* 0, or one more than the first tick of the job that it has left unfinished */
 } TT_ALIGNED(TT_LINE);
 
 _Static_assert(sizeof(struct tt_stage_flow) == TT_LINE, "writers do not share lines");
@@ -33,6 +35,7 @@ _Static_assert(sizeof(struct tt_stage_flow) == TT_LINE, "writers do not share li
 struct tt_stage_view {
 	const unsigned char *in; /* what it gives; of rows, the one that is for this member */
 	unsigned char *out; /* where its result goes; gather: this member's row at the root */
+	uint64_t far; /* `in`, as an address of its process, which is not this one and can be read; 0 = it cannot */
 };
 
 /* Where a sum goes. */
@@ -49,6 +52,9 @@ struct tt_stage_large {
 	uint64_t ring;
 	struct tt_segment *levels[TT_STAGE_LEVELS]; /* lent */
 	int nlevels;
+	const struct tt_remote *remotes; /* of each member, lent; NULL: nobody reads another's memory */
+	const void *offered; /* of this member, and found readable: the last one, ... */
+	size_t offered_bytes; /* ... and how much of it */
 	struct tt_stage_view *views; /* of each member, in this job */
 	struct tt_stage_target *targets; /* room for one of each member, and one more */
 
@@ -60,6 +66,9 @@ struct tt_stage_large {
 	uint64_t least[TT_STAGE_COUNTS]; /* all others are known to have come so far */
 	bool stream; /* results go past the caches */
 	bool results_staged; /* another member takes results from slots */
+	bool single; /* what is not in reach is read from the memory of other processes */
+	uint64_t run; /* chunks that are taken at once */
+	int refusal, refusing; /* an errno: the memory of this member could not be read; 0 = it could */
 };
 
 /* ---- memory (node_large.c) ------------------------------------------------------------------------------------ */
@@ -81,6 +90,21 @@ bool tt_large_is(const struct tt_node_stage *s, const struct tt_node_job *job);
 void tt_large_start(struct tt_node_stage *s);
 /* As tt_node_stage_advance(). */
 tutti_status tt_large_advance(struct tt_node_stage *s, int *moved);
+
+/* ---- other processes' memory (node_far.c) ---------------------------------------------------------------------------- */
+
+/* Is a job of this kind, with rows of so many bytes, one that reads it? The same on all members. */
+bool tt_far_is(const struct tt_node_stage *s, enum tt_step_kind kind, size_t longest);
+/* May others read these bytes of this member's? */
+bool tt_far_offers(struct tt_node_stage *s, const void *from, size_t bytes);
+/* All have been met who are to be. */
+void tt_far_begin(struct tt_node_stage *s);
+/* From `at` behind a member's `far`. What fails is remembered. */
+void tt_far_read(struct tt_node_stage *s, int member, size_t at, unsigned char *to, size_t bytes);
+/* Has anybody left this job, or one before it, before it ended? Then what was read of it may be anything. */
+bool tt_far_withdrawn(const struct tt_node_stage *s);
+/* After a failure: the error, or TUTTI_IN_PROGRESS if another one is on its way that has caused it. */
+tutti_status tt_far_refused(const struct tt_node_stage *s);
 
 /* ---- counting (node_large.c) ---------------------------------------------------------------------------------- */
 

@@ -2,8 +2,8 @@
  *
  * node_large_move.c - one chunk of what only moves, and of the rows that are to be added.
  *
- * What can be reached is copied from where it is, once; the rest goes through a slot, which a member fills while the
- * others still empty the one before.
+ * What can be reached is copied from where it is, once, if need be by the kernel; the rest goes through a slot, which a
+ * member fills while the others still empty the one before.
  */
 #include <string.h>
 
@@ -51,6 +51,17 @@ tt_large_fill_rows(struct tt_node_stage *s, uint64_t chunk)
 	}
 }
 
+/* tt_large_range() of all chunks that are taken at once. */
+static size_t
+take_range(const struct tt_node_stage *s, uint64_t chunk, size_t bytes, size_t *len)
+{
+	const size_t begin = tt_large_range(s, chunk, bytes, len);
+
+	if (*len > 0)
+		*len = tt_min_size((size_t)s->large.run * s->large.chunk, bytes - begin);
+	return begin;
+}
+
 /* broadcast, scatter */
 void
 tt_large_take_row(struct tt_node_stage *s, uint64_t chunk)
@@ -58,9 +69,13 @@ tt_large_take_row(struct tt_node_stage *s, uint64_t chunk)
 	const int root = s->job.root;
 	const bool scatter = s->job.kind == TT_NODE_SCATTER;
 	size_t len;
-	const size_t at = tt_large_range(s, chunk, s->job.bytes, &len);
+	const size_t at = take_range(s, chunk, s->job.bytes, &len);
 	const unsigned char *from;
 
+	if (s->large.views[root].far != 0) {
+		tt_far_read(s, root, at, s->job.dst + at, len);
+		return;
+	}
 	if (root == s->me)
 		from = (scatter ? (const unsigned char *)s->job.pieces[root].iov_base : s->job.src) + at;
 	else if (s->large.views[root].in != NULL)
@@ -93,10 +108,13 @@ tt_large_take_rows(struct tt_node_stage *s, uint64_t chunk)
 	for (int k = 0; k < (pushed ? 1 : s->members); k++) {
 		const int j = (s->me + k) % s->members;
 		size_t len;
-		const size_t at = tt_large_range(s, chunk, rows[j].iov_len, &len);
+		const size_t at = take_range(s, chunk, rows[j].iov_len, &len);
+		unsigned char *to = (unsigned char *)rows[j].iov_base + at;
 
-		if (len > 0)
-			copy(s, (unsigned char *)rows[j].iov_base + at, row_of(s, j, chunk, at), len);
+		if (len > 0 && s->large.views[j].far != 0)
+			tt_far_read(s, j, at, to, len);
+		else if (len > 0)
+			copy(s, to, row_of(s, j, chunk, at), len);
 	}
 }
 

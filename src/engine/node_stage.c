@@ -264,6 +264,8 @@ tt_node_stage_advance(struct tt_node_stage *s, int *moved, int *rank, const void
 	} else if (status == TUTTI_ERR_MISMATCH) {
 		*rank = s->ranks[s->seen];
 		*mark = s->strayed ? s->previous : tt_stage_line(s, s->seen)->mark;
+	} else if (status == TUTTI_ERR_PEER) {
+		*rank = s->ranks[s->large.refusing];
 	}
 	return status;
 }

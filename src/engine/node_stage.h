@@ -20,6 +20,7 @@
 #define TT_STAGE_LEVELS 4 /* segments that memory of the program's may be in */
 
 struct tt_node_stage;
+struct tt_remote;
 struct tt_segment;
 
 /* A mark's last bytes are a note where jobs have one: zero in `mark`, and compared apart. */
@@ -58,6 +59,12 @@ tutti_status tt_node_stage_create(void *shared, int members, int me, const int *
 /* Large jobs read and write memory in these segments where it is, without copies. Level i means the same segment on all
  * members; they outlive the stage. At most TT_STAGE_LEVELS are used. */
 void tt_node_stage_use_memory(struct tt_node_stage *stage, struct tt_segment *const *levels, int n);
+/* Every member can read every other's memory with these cards, one of each (lent): large jobs that only move do so. On
+ * all members, or on none. */
+void tt_node_stage_use_remotes(struct tt_node_stage *stage, const struct tt_remote *remotes);
+/* The job in progress, and all others, end here: what this member had lent to the others is its own again. A member that
+ * still reads it will not say that it has ended. */
+void tt_node_stage_withdraw(struct tt_node_stage *stage);
 void tt_node_stage_destroy(struct tt_node_stage *stage);
 
 int tt_node_stage_members(const struct tt_node_stage *stage);
@@ -68,7 +75,8 @@ int tt_node_stage_member(const struct tt_node_stage *stage, int rank);
 struct tt_node_job *tt_node_stage_job(struct tt_node_stage *stage);
 /* The job is copied, but for what it lends. One at a time, in the same order on all members. */
 void tt_node_stage_start(struct tt_node_stage *stage, const struct tt_node_job *job);
-/* TUTTI_IN_PROGRESS, TUTTI_OK, or TUTTI_ERR_MISMATCH: *rank said *mark instead. `moved` counts what happened. */
+/* TUTTI_IN_PROGRESS, TUTTI_OK, TUTTI_ERR_MISMATCH: *rank said *mark instead, or TUTTI_ERR_PEER: the memory of *rank
+ * cannot be read (the record says why). `moved` counts what happened. */
 tutti_status tt_node_stage_advance(struct tt_node_stage *stage, int *moved, int *rank, const void **mark);
 
 /* After an advance that returned TUTTI_IN_PROGRESS: would another one find what it waits for? Looks `tight` times, and

@@ -4,7 +4,8 @@
  *
  * A place is a level and an offset: levels are the segments that all members have mapped, this communicator's own and
  * those of the communicators it was split from. What a place says is checked against the segment before it is used,
- * and its length is what this member knows of the job.
+ * and its length is what this member knows of the job. Memory elsewhere can be an address in its owner's process, which
+ * the kernel checks when it is read (node_far.c).
  */
 #include <string.h>
 
@@ -20,6 +21,7 @@
 struct places {
 	uint64_t in, out; /* level + 1 above LEVEL_SHIFT, offset below */
 	uint64_t stride; /* from one row to the next, at a root */
+	uint64_t far; /* `in` as an address of the member's own, if other processes may read it there */
 };
 
 _Static_assert(sizeof(struct places) <= TT_STAGE_LINE_PAYLOAD, "a line says where memory is");
@@ -106,13 +108,38 @@ is_overwritten(const struct tt_node_stage *s)
 	return s->job.kind == TT_NODE_ALL_TO_ALL && s->job.into[0].iov_base == s->job.pieces[0].iov_base;
 }
 
+/* What this member gives that is in no segment, and other processes can read; 0: nothing. */
+static uint64_t
+far_place(struct tt_node_stage *s, uint64_t *stride)
+{
+	const struct tt_node_job *job = &s->job;
+	unsigned char *from = NULL;
+	size_t bytes = 0;
+
+	switch (job->kind) {
+	case TT_NODE_ALL_TO_ALL:
+		if (is_overwritten(s) || !rows_extent(s, false, &from, &bytes, stride))
+			return 0;
+		break;
+	case TT_NODE_SCATTER:
+		if (!rows_extent(s, true, &from, &bytes, stride))
+			return 0;
+		break;
+	default:
+		from = (unsigned char *)(uintptr_t)job->src;
+		bytes = job->kind == TT_NODE_ALL_GATHER ? job->pieces[s->me].iov_len : job->bytes;
+		break;
+	}
+	return tt_far_offers(s, from, bytes) ? (uint64_t)(uintptr_t)from : 0;
+}
+
 /* Of its own memory a member only needs to know whether others reach it. */
 void
 tt_views_announce(struct tt_node_stage *s)
 {
 	const struct tt_node_job *job = &s->job;
 	struct tt_stage_view *mine = &s->large.views[s->me];
-	struct places say = {0, 0, 0};
+	struct places say = {0, 0, 0, 0};
 	unsigned char *from;
 	size_t bytes;
 
@@ -149,10 +176,14 @@ tt_views_announce(struct tt_node_stage *s)
 	default:
 		break;
 	}
+	if (s->large.single && say.in == 0 && (job->kind != TT_NODE_GATHER || job->root != s->me))
+		say.far = far_place(s, &say.stride);
 	memcpy(tt_stage_line(s, s->me)->payload, &say, sizeof(say));
 	/* Whose own row is empty gives something, too. */
 	mine->in = say.in != 0 ? at_place(s, say.in, 0, 0) : NULL;
 	mine->out = say.out != 0 ? at_place(s, say.out, 0, 0) : NULL;
+	if (say.far != 0)
+		mine->in = (const unsigned char *)(uintptr_t)say.far;
 }
 
 tutti_status
@@ -176,5 +207,7 @@ tt_views_read(struct tt_node_stage *s, int member)
 	if ((said.in != 0) != (view->in != NULL) || (said.out != 0) != (view->out != NULL))
 		return tt_fail(TUTTI_ERR_INTERNAL, s->ranks[member],
 		    "rank %d says that its memory is where no memory is", s->ranks[member]);
+	if (said.far != 0)
+		view->far = said.far + further;
 	return TUTTI_OK;
 }

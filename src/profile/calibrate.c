@@ -33,6 +33,7 @@ struct seat {
 
 #define CANNOT 1000u
 #define NEVER_BYTES 1e12
+#define LEAST_SINGLE 4096 /* below, the node stage needs no slots */
 
 static void *
 sit(void *argument)
@@ -134,6 +135,18 @@ derive(struct tt_constants *constants, enum tt_constant constant, double value)
 		tt_constants_set(constants, constant, value, TT_CONSTANT_DERIVED);
 }
 
+/* From where on one call and one copy by the kernel cost less than two copies through memory that is shared. */
+static double
+break_even(const struct tt_constants *constants)
+{
+	const double saved =
+	    2 * constants->value[TT_CONSTANT_COPY_SHARED] - constants->value[TT_CONSTANT_REMOTE_BYTE];
+	const double call = (constants->value[TT_CONSTANT_REMOTE_CALL] + constants->value[TT_CONSTANT_MEET]) * 1000;
+	const double from = saved > 0 ? call / saved : NEVER_BYTES;
+
+	return from < LEAST_SINGLE ? LEAST_SINGLE : from < NEVER_BYTES ? from : NEVER_BYTES;
+}
+
 /* What is assumed of these goes with a handoff of the assumed length. */
 static void
 derive_all(const struct tt_calibration *c)
@@ -154,6 +167,8 @@ derive_all(const struct tt_calibration *c)
 		    constants->value[TT_CONSTANT_COPY_STREAM] < constants->value[TT_CONSTANT_COPY_MEMORY]
 			? (double)tt_calibrate_memory_bytes(c)
 			: NEVER_BYTES);
+	if (constants->source[TT_CONSTANT_REMOTE_BYTE] == TT_CONSTANT_MEASURED)
+		derive(constants, TT_CONSTANT_SINGLE_FROM, break_even(constants));
 	if (constants->source[TT_CONSTANT_LOOP_MESSAGE] == TT_CONSTANT_MEASURED) {
 		derive(constants, TT_CONSTANT_NET_POST, constants->value[TT_CONSTANT_LOOP_POST]);
 		derive(constants, TT_CONSTANT_NET_BYTE, constants->value[TT_CONSTANT_LOOP_BYTE]);

@@ -13,12 +13,16 @@
 #endif
 
 #include "base/clock.h"
+#include "base/remote.h"
 #include "kernels/kernels.h"
 #include "profile/calibrate.h"
 
 #define CACHED_BYTES ((size_t)32 << 10) /* three of them fit a second-level cache, and mostly a first-level one */
 #define CACHED_ROUNDS 32
 #define CACHED_BATCHES 6
+#define REMOTE_BYTES ((size_t)128 << 10)
+#define REMOTE_LITTLE ((size_t)4 << 10)
+#define REMOTE_ROUNDS 8
 #define MOST_MEMORY ((size_t)12 << 20) /* of one buffer */
 #define MEMORY_BATCHES 3
 #define PS_PER_NS 1000.0
@@ -26,6 +30,7 @@
 struct buffers {
 	unsigned char *from[2], *to; /* of `bytes` each */
 	size_t bytes;
+	const struct tt_remote *remote; /* of this process; NULL = nobody reads it */
 };
 
 static void
@@ -54,6 +59,12 @@ copy_past_caches(const struct buffers *b)
 }
 
 static void
+copy_remote(const struct buffers *b)
+{
+	(void)tt_remote_read(b->remote, b->to, (uint64_t)(uintptr_t)b->from[0], b->bytes);
+}
+
+static void
 add_two(const struct buffers *b)
 {
 	const void *sources[2] = {b->from[0], b->from[1]};
@@ -78,7 +89,7 @@ take(struct buffers *b, size_t bytes)
 
 	for (int i = 0; i < 3; i++)
 		ok = posix_memalign(&memory[i], TT_LINE, bytes) == 0 && ok;
-	*b = (struct buffers){{memory[0], memory[1]}, memory[2], bytes};
+	*b = (struct buffers){{memory[0], memory[1]}, memory[2], bytes, NULL};
 	if (!ok) {
 		drop(b);
 		return false;
@@ -175,9 +186,35 @@ measure_memory(const struct tt_calibration *c)
 	keep_slower(c, TT_CONSTANT_REDUCE_MEMORY, pair.add);
 }
 
+/* The memory of this process, read as if it were another's: for that no permission is needed. */
+static void
+measure_remote(const struct tt_calibration *c)
+{
+	unsigned char kept[TT_REMOTE_PROOF];
+	struct tt_remote card;
+	struct buffers b;
+	double little, much, each;
+
+	if (!take(&b, REMOTE_BYTES))
+		return;
+	tt_remote_init(&card, kept);
+	b.remote = &card;
+	if (tt_remote_prove(&card) == 0) {
+		much = best_of(c, copy_remote, &b, CACHED_BATCHES, REMOTE_ROUNDS, 1);
+		b.bytes = REMOTE_LITTLE;
+		little = best_of(c, copy_remote, &b, CACHED_BATCHES, REMOTE_ROUNDS, 1);
+		each = (much - little) / (double)(REMOTE_BYTES - REMOTE_LITTLE);
+		tt_constants_set(c->constants, TT_CONSTANT_REMOTE_BYTE, each, TT_CONSTANT_MEASURED);
+		tt_constants_set(c->constants, TT_CONSTANT_REMOTE_CALL,
+		    (little - each * (double)REMOTE_LITTLE) / PS_PER_NS, TT_CONSTANT_MEASURED);
+	}
+	drop(&b);
+}
+
 void
 tt_calibrate_copies(const struct tt_calibration *c)
 {
 	measure_cached(c);
+	measure_remote(c);
 	measure_memory(c);
 }

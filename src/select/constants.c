@@ -64,9 +64,10 @@ void
 tt_constants_worst(struct tt_constants *constants, const struct tt_constants *other)
 {
 	for (int i = 0; i < TT_CONSTANTS; i++) {
-		const bool is_size = strcmp(infos[i].unit, "B") == 0;
+		/* Of sizes up to which something is good the smaller one, of one from which on it is the larger one. */
+		const bool least = strcmp(infos[i].unit, "B") == 0 && i != TT_CONSTANT_SINGLE_FROM;
 
-		if (is_size ? other->value[i] < constants->value[i] : other->value[i] > constants->value[i]) {
+		if (least ? other->value[i] < constants->value[i] : other->value[i] > constants->value[i]) {
 			constants->value[i] = other->value[i];
 			constants->source[i] = other->source[i];
 		}

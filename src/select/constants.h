@@ -38,7 +38,10 @@
 	entry(CARD_BYTE, "card_byte", "ps/B", 320, "each byte through the network card that the ranks of a host share") \
 	entry(ONE_MEETING, "one_meeting", "B", 32768, "up to so many bytes of all ranks together one meeting is enough") \
 	entry(CHUNK, "chunk", "B", 65536, "of one message where there is enough to cut") \
-	entry(STREAM_FROM, "stream_from", "B", 8388608, "buffers from which on stores past the caches pay")
+	entry(STREAM_FROM, "stream_from", "B", 8388608, "buffers from which on stores past the caches pay") \
+	entry(REMOTE_CALL, "remote_call", "ns", 1000, "reading another process's memory, besides its bytes") \
+	entry(REMOTE_BYTE, "remote_byte", "ps/B", 60, "each byte of that, in cache") \
+	entry(SINGLE_FROM, "single_from", "B", 32768, "rows from which on one copy by the kernel beats two through shared memory")
 /* clang-format on */
 
 #define TT_CONSTANT_NUMBER(number, name, unit, value, meaning) TT_CONSTANT_##number,

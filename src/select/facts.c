@@ -75,6 +75,8 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 	facts->chunk_bytes = constants->value[TT_CONSTANT_CHUNK];
 	facts->stage = (struct tt_stage_facts)TT_STAGE_FACTS_INIT;
 	facts->stage.add_least = facts->one_meeting_bytes;
+	facts->stage.single_least =
+	    facts->single_from > 0 ? facts->single_from : (uint64_t)constants->value[TT_CONSTANT_SINGLE_FROM];
 	facts->stage.stream_least = (uint64_t)constants->value[TT_CONSTANT_STREAM_FROM];
 }
 

@@ -38,6 +38,7 @@ struct tt_select_facts {
 	double turn_s; /* a core changes from one rank to another */
 	double chunk_bytes; /* of one message, where there is enough to cut */
 	struct tt_stage_facts stage;
+	uint64_t single_from; /* rank 0's wish for stage.single_least, 0 = as the constants say */
 	char rules[512]; /* TUTTI_ALGORITHM of rank 0, checked */
 };
 

@@ -15,6 +15,8 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/error.h"
+#include "base/remote.h"
 #include "base/segment.h"
 #include "engine/node_stage.h"
 
@@ -56,6 +58,8 @@ struct job {
 	struct member member[MOST];
 	unsigned char marks[OPS][TUTTI_MARK_BYTES];
 	struct tt_segment *segments[2];
+	unsigned char proofs[MOST][TT_REMOTE_PROOF];
+	struct tt_remote remotes[MOST];
 };
 
 static size_t
@@ -297,6 +301,7 @@ random_facts(unsigned seed)
 	facts.pieces = 1 + seed % 9;
 	facts.slots = 2 + seed % 6;
 	facts.block = seed % 11 == 1 ? 64 : facts.block;
+	facts.single_least = seed % 13 == 1 ? facts.single_least : 1;
 	facts.stream_least = seed % 4 == 3 ? 1 : UINT64_MAX;
 	return facts;
 }
@@ -329,6 +334,11 @@ run_job(unsigned seed, struct tt_segment *const *segments)
 		cr_assert(
 		    eq(int, tt_node_stage_create(shared, job.n, m, ranks, &facts, &job.member[m].stage), TUTTI_OK));
 		tt_node_stage_use_memory(job.member[m].stage, segments, job.segments[0] != NULL ? 2 : 0);
+		tt_remote_init(&job.remotes[m], job.proofs[m]);
+		if (seed % 2 == 0 && tt_remote_prove(&job.remotes[m]) == 0) /* the same for all: it is one process */
+			tt_node_stage_use_remotes(job.member[m].stage, job.remotes);
+		if (seed % 6 == 2)
+			tt_node_stage_share_cores(job.member[m].stage);
 	}
 	for (long turn = 0; left > 0 && turn < 10000000; turn++) {
 		/* A favourite for a while, so that members drift apart. */
@@ -509,4 +519,132 @@ Test(node_stage, an_earlier_difference_is_told_by_the_earlier_mark_also_in_a_lat
 	for (int m = 0; m < 3; m++)
 		tt_node_stage_destroy(stage[m]);
 	free(shared);
+}
+
+/* ---- memory that the kernel reads ------------------------------------------------------------------------------------ */
+
+#define ROW ((size_t)96 << 10)
+
+/* Two members in the middle of an all_gather of plain memory. */
+struct pair {
+	void *shared;
+	struct tt_node_stage *stage[2];
+	unsigned char proof[2][TT_REMOTE_PROOF];
+	struct tt_remote remotes[2];
+	unsigned char *in[2], *out[2];
+	struct iovec pieces[2][2];
+};
+
+static void
+pair_open(struct pair *pair)
+{
+	static const unsigned char mark[TUTTI_MARK_BYTES] = "pair";
+	const int ranks[2] = {3, 8};
+
+	pair->shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(2, &few), 4096));
+	memset(pair->shared, 0, tt_node_stage_need(2, &few));
+	for (int m = 0; m < 2; m++)
+		tt_remote_init(&pair->remotes[m], pair->proof[m]);
+	if (tt_remote_prove(&pair->remotes[0]) != 0)
+		cr_skip_test("this process may not even read itself");
+	for (int m = 0; m < 2; m++) {
+		pair->in[m] = malloc(ROW);
+		pair->out[m] = malloc(2 * ROW);
+		memset(pair->in[m], 'a' + m, ROW);
+		for (size_t j = 0; j < 2; j++)
+			pair->pieces[m][j] = (struct iovec){pair->out[m] + j * ROW, ROW};
+		const struct tt_node_job job = {.kind = TT_NODE_ALL_GATHER,
+		    .root = -1,
+		    .mark = mark,
+		    .src = pair->in[m],
+		    .bytes = ROW,
+		    .pieces = pair->pieces[m]};
+
+		cr_assert(eq(int, tt_node_stage_create(pair->shared, 2, m, ranks, &few, &pair->stage[m]), TUTTI_OK));
+		tt_node_stage_use_remotes(pair->stage[m], pair->remotes);
+		tt_node_stage_start(pair->stage[m], &job);
+	}
+}
+
+static tutti_status
+pair_advance(struct pair *pair, int m, int *rank)
+{
+	const void *said;
+	int moved = 0;
+
+	return tt_node_stage_advance(pair->stage[m], &moved, rank, &said);
+}
+
+static void
+pair_close(struct pair *pair)
+{
+	for (int m = 0; m < 2; m++) {
+		tt_node_stage_destroy(pair->stage[m]);
+		free(pair->in[m]);
+		free(pair->out[m]);
+	}
+	free(pair->shared);
+}
+
+Test(node_stage, memory_that_the_kernel_reads_is_lent_until_all_have_it, .timeout = 10)
+{
+	struct pair pair;
+	int rank;
+
+	pair_open(&pair);
+	cr_expect(eq(int, pair_advance(&pair, 0, &rank), TUTTI_IN_PROGRESS));
+	cr_expect(eq(int, pair_advance(&pair, 1, &rank), TUTTI_IN_PROGRESS), "it must not end before 0 has its row");
+	cr_expect(eq(int, pair.out[1][0], 'a'));
+	cr_expect(eq(int, pair_advance(&pair, 0, &rank), TUTTI_OK));
+	cr_expect(eq(int, pair_advance(&pair, 1, &rank), TUTTI_OK));
+	for (int m = 0; m < 2; m++)
+		for (size_t i = 0; i < 2 * ROW; i++)
+			cr_assert(pair.out[m][i] == (i < ROW ? 'a' : 'b'));
+	pair_close(&pair);
+}
+
+Test(node_stage, what_was_read_of_a_member_that_has_withdrawn_is_no_result, .timeout = 10)
+{
+	struct pair pair;
+	int rank;
+
+	pair_open(&pair);
+	cr_expect(eq(int, pair_advance(&pair, 0, &rank), TUTTI_IN_PROGRESS));
+	cr_expect(eq(int, pair_advance(&pair, 1, &rank), TUTTI_IN_PROGRESS));
+	tt_node_stage_withdraw(pair.stage[1]);
+	memset(pair.in[1], 'x', ROW);
+	for (int i = 0; i < 3; i++)
+		cr_expect(eq(int, pair_advance(&pair, 0, &rank), TUTTI_IN_PROGRESS), "it must wait for the failure");
+	pair_close(&pair);
+}
+
+Test(node_stage, a_member_that_withdraws_after_a_job_does_not_spoil_it, .timeout = 10)
+{
+	struct pair pair;
+	int rank;
+
+	pair_open(&pair);
+	cr_expect(eq(int, pair_advance(&pair, 0, &rank), TUTTI_IN_PROGRESS));
+	cr_expect(eq(int, pair_advance(&pair, 1, &rank), TUTTI_IN_PROGRESS));
+	cr_expect(eq(int, pair_advance(&pair, 0, &rank), TUTTI_OK));
+	tt_node_stage_withdraw(pair.stage[0]);
+	cr_expect(eq(int, pair_advance(&pair, 1, &rank), TUTTI_OK));
+	pair_close(&pair);
+}
+
+Test(node_stage, memory_that_cannot_be_read_is_an_error_that_names_its_rank, .timeout = 10)
+{
+	struct pair pair;
+	int rank = -1;
+
+	pair_open(&pair);
+	cr_expect(eq(int, pair_advance(&pair, 0, &rank), TUTTI_IN_PROGRESS));
+	pair.proof[0][5] ^= 1; /* as if another process had its number now */
+	for (int i = 0; i < 3; i++) {
+		rank = -1;
+		cr_expect(eq(int, pair_advance(&pair, 1, &rank), TUTTI_ERR_PEER));
+		cr_expect(eq(int, rank, 3));
+	}
+	cr_expect(ne(ptr, strstr(tt_last_error()->message, "rank 3"), NULL));
+	pair_close(&pair);
 }

@@ -94,7 +94,7 @@ Test(settings, a_value_that_does_not_parse_is_named_with_its_variable)
 	    {"TUTTI_TIMEOUT_MS", "99999999999999999999"}, {"TUTTI_REPRODUCIBLE", "maybe"},
 	    {"TUTTI_PROGRESS_THREAD", "2"}, {"TUTTI_PORT_RANGE", "20100-20000"}, {"TUTTI_PORT_RANGE", "70000"},
 	    {"TUTTI_CONNECTIONS", "0"}, {"TUTTI_CONNECTIONS", "17"}, {"TUTTI_CONNECTIONS", "many"},
-	    {"TUTTI_CHECKSUM", "2"}, {"TUTTI_STAGING", "lots"}, {"TUTTI_STAGING", "16"},
+	    {"TUTTI_CHECKSUM", "2"}, {"TUTTI_CMA", "maybe"}, {"TUTTI_STAGING", "lots"}, {"TUTTI_STAGING", "16"},
 	    {"TUTTI_STAGING", "1000000T"}};
 
 	for (size_t i = 0; i < TT_COUNT_OF(bad); i++) {
