@@ -2,15 +2,14 @@
  *
  * topo_check.c - what slows Tutti down on this host, each with the remedy. A line is a problem; nothing to say is good.
  */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/remote.h"
 #include "cli/topo/topo_job.h"
 #include "topology/host_file.h"
 
@@ -62,52 +61,43 @@ check_cores(struct findings *f, const struct tt_topo_host *host)
 		    "the cores are of %d kinds: the slowest holds up every operation", host->topology->kinds);
 }
 
-/* Reads a child's memory, as ranks would read each other's. */
-static bool
-can_read_others(int *why)
+/* Lets a child read this process's memory, as ranks would read each other's: 0, or why it could not. */
+static int
+why_unreadable(void)
 {
-	int pipes[2], status;
-	char here = 1, there = 2, byte;
-	struct iovec local = {&there, 1}, remote = {&here, 1};
+	unsigned char kept[TT_REMOTE_PROOF];
+	struct tt_remote card;
+	int status;
 	pid_t child;
-	ssize_t n;
 
-	if (pipe(pipes) != 0)
-		return true;
+	tt_remote_init(&card, kept);
 	child = fork();
-	if (child == 0) {
-		close(pipes[1]);
-		(void)!read(pipes[0], &byte, 1); /* until the parent has looked */
-		_exit(0);
-	}
-	close(pipes[0]);
-	n = child > 0 ? process_vm_readv(child, &local, 1, &remote, 1, 0) : 1;
-	*why = errno;
-	close(pipes[1]);
-	if (child > 0)
-		(void)waitpid(child, &status, 0);
-	return n == 1;
+	if (child == 0)
+		_exit(tt_remote_prove(&card));
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return 0;
+	return WEXITSTATUS(status);
 }
 
 static void
 check_memory(struct findings *f, const struct tt_topo_host *host)
 {
 	struct rlimit locked;
-	int why = 0;
+	int why;
 
 	if (host->groups > 1)
 		add(f,
 		    "let the ranks share the network and user namespace, run as one user, and do not set "
 		    "TUTTI_TRANSPORTS=tcp",
 		    "the ranks of this host share memory only in %d groups, and talk by TCP otherwise", host->groups);
-	if (!can_read_others(&why))
-		add(f, "allow it (docker --cap-add=SYS_PTRACE, or a seccomp profile with process_vm_readv)",
-		    "the memory of other processes cannot be read (%s): large copies take two steps instead of one",
+	why = why_unreadable();
+	if (why != 0)
+		add(f,
+		    tt_host_read_number("", "/proc/sys/kernel/yama/ptrace_scope", 0) > 0
+			? "sysctl kernel.yama.ptrace_scope=0, where other programs of this user are trusted"
+			: "allow it (docker --cap-add=SYS_PTRACE, or a seccomp profile with process_vm_readv)",
+		    "ranks cannot read each other's memory (%s): large rows are copied twice instead of once",
 		    strerror(why));
-	else if (tt_host_read_number("", "/proc/sys/kernel/yama/ptrace_scope", 0) > 0)
-		add(f, "sysctl kernel.yama.ptrace_scope=0, where other users of this host are trusted",
-		    "ranks may not read each other's memory (ptrace_scope): large copies take two steps instead of "
-		    "one");
 	if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur != RLIM_INFINITY &&
 	    locked.rlim_cur < LEAST_MEMLOCK)
 		add(f, "ulimit -l unlimited, or memlock in /etc/security/limits.conf",
