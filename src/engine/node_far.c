@@ -43,31 +43,30 @@ tt_node_stage_use_remotes(struct tt_node_stage *s, const struct tt_remote *remot
 /* ---- which jobs ----------------------------------------------------------------------------------------------------- */
 
 /*
- *	                 two copies, cores to spare     two, in turns     one
- *	all_gather       2 (P - 1) n of each            2 P (P - 1) n     (P - 1) n of each
- *	all_to_all       2 (P - 1) n of each            2 P (P - 1) n     (P - 1) n of each
- *	scatter          (P - 1) n of the root          2 (P - 1) n       n of each
- *	gather           (P - 1) n of the root          2 (P - 1) n       (P - 1) n of the root
- *	broadcast        n of each                      P n               n of each
+ * Bytes that cores copy for rows of n bytes, among P members:
  *
- * The kernel's copy is the slower one, so it must save copies to be worth it. Where cores are to spare the two copies of a
- * row overlap, and between a root and the others that saves as much.
+ *	                through slots                        from afar
+ *	all_to_all      2 (P - 1) n of each                  (P - 1) n of each
+ *	all_gather      P n of each                          (P - 1) n of each
+ *	scatter         (P - 1) n of the root, n of others   n of each
+ *	gather          (P - 1) n of the root, n of others   (P - 1) n of the root
+ *	broadcast       n of each                            n of each
+ *
+ * The kernel's copy takes up to half as long again as one's own, so it must save one of two to be worth it. A sum is made
+ * of what is in reach, and to fetch a row is as much work as to stage it.
  */
 static bool
 saves_copies(const struct tt_node_stage *s, enum tt_step_kind kind)
 {
 	switch (kind) {
-	case TT_NODE_ALL_GATHER:
 	case TT_NODE_ALL_TO_ALL:
 		return true;
+	case TT_NODE_ALL_GATHER:
+		return s->members == 2;
 	case TT_NODE_SCATTER:
-		return s->shares_cores || s->members > 2;
-	case TT_NODE_GATHER:
-		return s->shares_cores;
-	case TT_NODE_BROADCAST:
-		return s->shares_cores;
+		return s->members > 2;
 	default:
-		return false; /* to add, memory must be in reach: to fetch it is as much as to stage it */
+		return false;
 	}
 }
 
@@ -97,14 +96,13 @@ tt_far_offers(struct tt_node_stage *s, const void *from, size_t bytes)
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
-/* Does this member take anything out of slots? It does not look at what the others cannot tell it. */
+/* Does this member take anything out of slots? It does not look at what the others have not told it. */
 static bool
 takes_from_slots(const struct tt_node_stage *s)
 {
-	const bool from_root = s->job.kind == TT_NODE_BROADCAST || s->job.kind == TT_NODE_SCATTER;
-
 	for (int j = 0; j < s->members; j++)
-		if ((!from_root || j == s->job.root) && s->large.views[j].in == NULL && s->large.views[j].far == 0)
+		if ((s->job.kind != TT_NODE_SCATTER || j == s->job.root) && s->large.views[j].in == NULL &&
+		    s->large.views[j].far == 0)
 			return true;
 	return false;
 }

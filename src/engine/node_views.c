@@ -125,10 +125,12 @@ far_place(struct tt_node_stage *s, uint64_t *stride)
 		if (!rows_extent(s, true, &from, &bytes, stride))
 			return 0;
 		break;
-	default:
+	case TT_NODE_ALL_GATHER:
 		from = (unsigned char *)(uintptr_t)job->src;
-		bytes = job->kind == TT_NODE_ALL_GATHER ? job->pieces[s->me].iov_len : job->bytes;
+		bytes = job->pieces[s->me].iov_len;
 		break;
+	default:
+		return 0;
 	}
 	return tt_far_offers(s, from, bytes) ? (uint64_t)(uintptr_t)from : 0;
 }
@@ -176,7 +178,7 @@ tt_views_announce(struct tt_node_stage *s)
 	default:
 		break;
 	}
-	if (s->large.single && say.in == 0 && (job->kind != TT_NODE_GATHER || job->root != s->me))
+	if (s->large.single && say.in == 0)
 		say.far = far_place(s, &say.stride);
 	memcpy(tt_stage_line(s, s->me)->payload, &say, sizeof(say));
 	/* Whose own row is empty gives something, too. */
