@@ -15,6 +15,7 @@ import tempfile
 
 import contestants
 import report
+import rig
 
 COLLECTIVES = report.PANELS + ["barrier"]
 
@@ -28,7 +29,8 @@ def powers_of_4(first, last):
 
 def measure(command, environment, collective, sizes, options):
     """{bytes: (us, p99, handoff)}, and the reason why there are fewer than asked for, if so."""
-    shared = tempfile.NamedTemporaryFile(prefix="tutti-peers-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") and not options.hosts else None  # a host has a /dev/shm of its own
+    shared = tempfile.NamedTemporaryFile(prefix="tutti-peers-", dir=memory)
     store = tempfile.mkdtemp(prefix="tutti-peers-")
     command = command + [collective, ",".join(str(s) for s in sizes), str(options.iterations), str(options.cold)]
     environment = {**os.environ, **environment, "MEASURE_STAGE": shared.name, "MEASURE_STORE": store}
@@ -50,10 +52,8 @@ def measure(command, environment, collective, sizes, options):
     return cells, reason
 
 
-def one_setting(options, programs, over, ranks, results):
-    crowded = ranks > len(os.sched_getaffinity(0))
-    field = {name: how for name, how in contestants.contestants(programs, over, ranks, crowded).items()
-             if name == "Tutti" or not options.only or name in options.only}
+def one_setting(options, field, over, ranks, results):
+    field = {name: how for name, how in field.items() if name == "Tutti" or not options.only or name in options.only}
     order = list(field)
     failed = set()
     for turn in range(options.rounds):
@@ -72,11 +72,25 @@ def one_setting(options, programs, over, ranks, results):
     return order
 
 
+def settings(options, programs):
+    """(name, how many ranks, who takes part), one after the other."""
+    cores = len(os.sched_getaffinity(0))
+    for shape in options.hosts:
+        hosts, each = (int(n) for n in shape.split("x"))
+        with rig.Rig(hosts) as here:
+            yield "%d hosts of %d" % (hosts, each), hosts * each, contestants.on_rig(programs, here.folder, hosts, each)
+    for over in [] if options.hosts else options.over.split(","):
+        for ranks in (int(r) for r in options.ranks.split(",")):
+            yield over, ranks, contestants.contestants(programs, over, ranks, ranks > cores)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Tutti beside its peers, in turns.")
     parser.add_argument("folder", help=argparse.SUPPRESS)
     parser.add_argument("--ranks", default="2", help="comma-separated (2)")
     parser.add_argument("--over", default="shm", help="shm, tcp or both, comma-separated (shm)")
+    parser.add_argument("--hosts", default="", help="instead of --over and --ranks: HxR for H make-believe hosts of R ranks, "
+                        "each host on one core; comma-separated")
     parser.add_argument("--bytes", default="8,1024,65536,1048576,16777216",
                         help="comma-separated, or FIRST-LAST for every power of 4 between")
     parser.add_argument("--collectives", default=",".join(COLLECTIVES))
@@ -92,26 +106,26 @@ def main():
         options.bytes = powers_of_4(*(int(b) for b in options.bytes.split("-")))
     else:
         options.bytes = [int(b) for b in options.bytes.split(",")]
+    options.hosts = [shape for shape in options.hosts.split(",") if shape]
     options.collectives = options.collectives.split(",")
     options.only = [name for name in options.only.split(",") if name]
     options.cold *= 1 << 20
     unknown = [c for c in options.collectives if c not in COLLECTIVES]
     if unknown:
         parser.error("unknown collective %s (there are %s)" % (unknown[0], ", ".join(COLLECTIVES)))
-    programs = contestants.Programs(options.folder, not options.no_wheels)
+    programs = contestants.Programs(options.folder, not options.no_wheels and not options.hosts)
     if not programs.get("tutti"):
         sys.exit(1)
     os.makedirs(options.output, exist_ok=True)
     results, lost = {}, []
     print("# %d cores, load %.1f" % (len(os.sched_getaffinity(0)), os.getloadavg()[0]))
-    for over in options.over.split(","):
-        for ranks in (int(r) for r in options.ranks.split(",")):
-            order = one_setting(options, programs, over, ranks, results)
-            split = report.split_by_distance(results)
-            lost += report.table(options, split, over, ranks, order)
-            report.plot(os.path.join(options.output, "peers-%s-%d%s.svg" % (over, ranks, "-cold" if options.cold else "")),
-                        options, split, over, ranks, order)
-            report.write_csv(os.path.join(options.output, "peers.csv"), results, options.cold)
+    for over, ranks, field in settings(options, programs):
+        order = one_setting(options, field, over, ranks, results)
+        split = report.split_by_distance(results)
+        lost += report.table(options, split, over, ranks, order)
+        report.plot(os.path.join(options.output, "peers-%s-%d%s.svg" % (over.replace(" ", "-"), ranks, "-cold" if options.cold else "")),
+                    options, split, over, ranks, order)
+        report.write_csv(os.path.join(options.output, "peers.csv"), results, options.cold)
     print("\n%d of %d cells are slower than the best peer" % (len(lost), len(results)))
     for over, ranks, collective, size, winner, ratio in sorted(lost, key=lambda cell: cell[-1]):
         print("  %s, %d ranks, %s of %d bytes: %.2f (%s)" % (over, ranks, collective, size, ratio, winner))

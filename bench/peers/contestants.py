@@ -148,6 +148,28 @@ def newer_mpis(programs, over, ranks, crowded):
     return field
 
 
+def on_rig(programs, folder, hosts, each):
+    """The same for hosts x each ranks on a rig (rig.py), whose cores are shared by several ranks: MPI is told."""
+    rig = [sys.executable, os.path.join(HERE, "rig.py")]
+    launcher = os.path.join(folder, "ssh")
+    places = ",".join("10.213.0.%d:%d" % (host + 1, each) for host in range(hosts))
+    field = {"Tutti": (rig + ["ranks", folder, "%dx%d" % (hosts, each), programs.get("tutti")], {})}
+    if programs.get("openmpi"):
+        tcp = [word if word != "lo" else "eth0" for word in OPEN_MPI_TCP]
+        field["Open MPI"] = (rig + ["at", folder, "0"] + by_open_mpi(
+            programs.get("openmpi"), "mpirun.openmpi", hosts * each, True, "--host", places, "--bind-to", "none", "--mca",
+            "plm_rsh_agent", launcher, "--mca", "oob_tcp_if_include", "eth0", "--mca", "mpi_yield_when_idle", "1",
+            *(word if word != "self,tcp" else "self,vader,tcp" for word in tcp)), {})
+    if programs.get("mpich"):
+        field["MPICH"] = (rig + ["at", folder, "0", "mpiexec.hydra", "-launcher", "ssh", "-launcher-exec", launcher, "-iface",
+                                 "eth0", "-hosts", places, "-n", str(hosts * each), programs.get("mpich")],
+                          {"UCX_NET_DEVICES": "eth0", "UCX_TLS": "tcp,self"})
+    if programs.get("gloo"):
+        field["Gloo"] = (rig + ["ranks", folder, "%dx%d" % (hosts, each), programs.get("gloo")],
+                         {"MEASURE_INTERFACE": "eth0", "MEASURE_SLEEP": "1"})
+    return field
+
+
 def contestants(programs, over, ranks, crowded):
     """name -> (command prefix, environment)"""
     bind = "none" if crowded else "core"

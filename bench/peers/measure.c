@@ -202,8 +202,10 @@ main(int argc, char **argv)
 	if (peer.open(&r.rank, &r.size) != 0)
 		return 1;
 	/* A library with threads of its own needs the cores that a spinning wait would take. */
-	r.stage =
-	    stage_open(r.rank, r.size, getenv("MEASURE_YIELD") != NULL || r.size > sysconf(_SC_NPROCESSORS_ONLN));
+	r.stage = stage_open(r.rank, r.size,
+	    getenv("MEASURE_SLEEP") != NULL
+		? STAGE_SLEEPS
+		: getenv("MEASURE_YIELD") != NULL || r.size > sysconf(_SC_NPROCESSORS_ONLN));
 	if (r.stage == NULL || (peer.ready != NULL && peer.ready(r.stage) != 0))
 		return 1;
 	for (const char *p = argv[2]; *p != '\0'; p = *end == ',' ? end + 1 : end) {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define HANDOFFS 500
+#define NAP_NS 10000
 #define LINE 64
 
 /* A line of its own each, so that no waiter disturbs another. */
@@ -77,7 +78,9 @@ relax(void)
 static void
 pause_a_little(const struct stage *s)
 {
-	if (s->crowded)
+	if (s->crowded == STAGE_SLEEPS)
+		nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+	else if (s->crowded)
 		sched_yield();
 	else
 		relax();

@@ -10,10 +10,12 @@
 
 #define STAGE_RANKS 256
 #define STAGE_TEXT 4096
+#define STAGE_SLEEPS 2
 
 struct stage;
 
-/* NULL: the file cannot be mapped, or there are more than STAGE_RANKS ranks (said on stderr). */
+/* `crowded`: who waits yields, as the others may need its core, or, with STAGE_SLEEPS, sleeps, as they are threads that
+ * a yield does not reach. NULL: the file cannot be mapped, or there are more than STAGE_RANKS ranks (said on stderr). */
 struct stage *stage_open(int rank, int size, int crowded);
 /* All ranks leave together; gives the time (microseconds) at which the last one came. */
 double stage_meet(struct stage *stage);
