@@ -57,3 +57,14 @@ tt_address_from_sockaddr(const struct sockaddr_storage *in, struct tt_address *a
 		memcpy(address->ip, &v6.sin6_addr, sizeof(v6.sin6_addr));
 	}
 }
+
+bool
+tt_address_near(const struct tt_address *a, const struct tt_address *b, int prefix)
+{
+	const int whole = prefix / 8, rest = prefix % 8;
+
+	if (a->family != b->family || prefix < 0 || prefix > (a->family == 4 ? 32 : 128))
+		return false;
+	return memcmp(a->ip, b->ip, (size_t)whole) == 0 &&
+	       (rest == 0 || ((a->ip[whole] ^ b->ip[whole]) >> (8 - rest)) == 0);
+}

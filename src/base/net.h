@@ -9,6 +9,7 @@
 #define TT_BASE_NET_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <tutti/tutti.h>
 
@@ -26,8 +27,8 @@ socklen_t tt_address_to_sockaddr(const struct tt_address *address, struct sockad
 void tt_address_from_sockaddr(const struct sockaddr_storage *in, struct tt_address *address);
 
 /* The addresses of this host's interfaces that are up and match the filter ("eth0,ib0", "^docker0", NULL = all
- * but loopback, with loopback last if nothing else is there). The best first: global before link-local, IPv4
- * before IPv6, faster (sysfs speed) before slower. ERR_ARGUMENT if the filter matches nothing: names what there is. */
+ * but loopback, with loopback last if nothing else is there). The best first: global before link-local, faster
+ * (sysfs speed) before slower, IPv4 before IPv6. ERR_ARGUMENT if the filter matches nothing: names what there is. */
 tutti_status tt_interfaces(const char *filter, struct tt_address *addresses, int capacity, int *n);
 
 /* The same with what is known of them. Addresses of one interface have one number; the best has 0. */
@@ -36,8 +37,14 @@ struct tt_interface {
 	char name[16];
 	long speed_mbit; /* -1 = unknown */
 	int number;
+	int prefix; /* bits of the address that the neighbours have in common */
+	const char *unused; /* why it is not used; NULL: it is */
 };
 tutti_status tt_interfaces_describe(const char *filter, struct tt_interface *interfaces, int capacity, int *n);
+/* For people: behind those that are used also the others, each with the reason. */
+tutti_status tt_interfaces_explain(const char *filter, struct tt_interface *interfaces, int capacity, int *n);
+/* Are both in the network that `prefix` bits name? */
+bool tt_address_near(const struct tt_address *a, const struct tt_address *b, int prefix);
 
 /* "20000-20100" or "20000". ERR_ARGUMENT if it is neither. */
 tutti_status tt_port_range_parse(const char *text, uint16_t *low, uint16_t *high);

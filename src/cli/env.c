@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/net.h"
 #include "base/plugin.h"
 #include "base/settings.h"
 #include "cli/cli.h"
 #include "profile/profile.h"
 
 #define MOST_UNKNOWN 64
+#define MOST_INTERFACES 64
 
 static const char help[] =
     "Usage: tutti env\n"
@@ -93,6 +95,34 @@ print_unknown(void)
 	}
 }
 
+/* Which of this host's cards would carry data, and why. */
+static void
+print_network(const struct tt_settings *settings)
+{
+	struct tt_interface found[MOST_INTERFACES];
+	int n = 0;
+
+	printf("\n%-22s %-40s %-12s %s\n", "network card", "address", "speed",
+	    "use for data (TUTTI_INTERFACES chooses)");
+	if (tt_interfaces_explain(settings->text[TT_SET_INTERFACES], found, MOST_INTERFACES, &n) != TUTTI_OK) {
+		tt_complain("env", "%s", tt_last_error()->message);
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		char address[64], speed[32] = "unknown", use[64];
+
+		tt_address_print(&found[i].address, address, sizeof address);
+		/* The port, which is not chosen yet. */
+		*strrchr(address, ':') = '\0';
+		if (found[i].speed_mbit > 0)
+			snprintf(speed, sizeof speed, "%ld Mbit/s", found[i].speed_mbit);
+		snprintf(
+		    use, sizeof use, "%s", found[i].number == 0 ? "first choice" : "shares large messages with it");
+		printf("%-22s %-40s %-12s %s%s\n", found[i].name, address, speed,
+		    found[i].unused != NULL ? "none: " : "", found[i].unused != NULL ? found[i].unused : use);
+	}
+}
+
 /* What the selector would know of this machine; nothing is measured for it. */
 static int
 print_speeds(const struct tt_settings *settings)
@@ -156,6 +186,7 @@ tt_env_main(int argc, char **argv)
 	print_unknown();
 	if (tt_settings_init(&settings, NULL) != TUTTI_OK)
 		return tt_complain("env", "%s", tt_last_error()->message);
+	print_network(&settings);
 	status = print_speeds(&settings);
 	tt_settings_fini(&settings);
 	return status;

@@ -487,6 +487,8 @@ open_transports(tutti_comm *comm, uint32_t set, const uint64_t *offset_of, struc
 		TT_TRY(tt_ports_address(&comm->ports, comm->ports.nports - 1, card->address[i], &bytes));
 		card->bytes[i] = (uint16_t)bytes;
 		port_of[comm->ports.nports - 1] = i;
+		if (i == TT_PLACE_TCP)
+			tt_transports_tell(env.interfaces, &comm->log);
 	}
 	return TUTTI_OK;
 }

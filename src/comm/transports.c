@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/net.h"
 #include "base/plugin.h"
 #include "engine/ports.h"
 #include "shm/shm.h"
 #include "tcp/tcp.h"
 
 #define FABRIC "fabric"
+#define TOLD 8 /* addresses */
 
 static const char *const built_in[TT_PLACES] = {[TT_PLACE_SHM] = "shm", [TT_PLACE_TCP] = "tcp"};
 
@@ -214,4 +216,28 @@ tt_transports_agree(
 		tt_log(log, TT_LOG_WARN, "transport %s: %s; tcp takes its place", plugin->name, why);
 	*set &= ~TT_TRANSPORT_PLUGIN;
 	return TUTTI_OK;
+}
+
+void
+tt_transports_tell(const char *interfaces, const struct tt_log *log)
+{
+	struct tt_interface found[TOLD];
+	char text[512] = "";
+	size_t used = 0;
+	int n = 0;
+
+	if (log->level < TT_LOG_INFO || tt_interfaces_describe(interfaces, found, TOLD, &n) != TUTTI_OK)
+		return;
+	for (int i = 0; i < n && used + 1 < sizeof(text); i++) {
+		char address[64], speed[32] = "speed unknown";
+
+		tt_address_print(&found[i].address, address, sizeof(address));
+		*strrchr(address, ':') = '\0';
+		if (found[i].speed_mbit > 0)
+			snprintf(speed, sizeof(speed), "%ld Mbit/s", found[i].speed_mbit);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s %s (%s)", i > 0 ? ", " : "",
+		    found[i].name, address, speed);
+	}
+	tt_log(log, TT_LOG_INFO, "data over TCP goes by %s, %s; `tutti env` says why", text,
+	    interfaces != NULL ? "as TUTTI_INTERFACES says" : "the quickest first");
 }

@@ -50,4 +50,7 @@ tutti_status tt_transports_load(struct tt_transport_wish *wish, const tutti_envi
 tutti_status tt_transports_agree(
     const tutti_transport *plugin, const tutti_environment *env, const struct tt_log *log, uint32_t *set);
 
+/* Says, on the level INFO, by which network cards this rank's data goes to ranks that it shares no memory with. */
+void tt_transports_tell(const char *interfaces, const struct tt_log *log);
+
 #endif /* TT_COMM_TRANSPORTS_H */

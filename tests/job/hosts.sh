@@ -23,10 +23,14 @@ usage: hosts.sh [options] [--] PROGRAM [ARGUMENT...]
   -t SECONDS  end everything after that, with status 124
   -k H:S      kill host H after S seconds; its status does not count (may be repeated)
   -c H:S      cut the cable of host H after S seconds (may be repeated)
+  -q H:C:FILE let the switch lose all that host H sends and gets by its card C, from when FILE is there: quietly, the card
+              sees nothing of it (may be repeated)
+  -6          IPv6 only: card ethC of host H has the address fd00:213:C::(H+1), and a link-local one
   -a          wait for all ranks when one fails, instead of ending the others
   -l          begin each line of output with [host.rank]
+  -p          host H runs on core H only, of those that are here (modulo their number)
 The ranks see TUTTI_RANK, TUTTI_SIZE, TUTTI_LOCAL_RANK, TUTTI_LOCAL_SIZE, TUTTI_ROOT, TUTTI_SECRET_FILE and
-HOSTS_HOST, the number of their host. Host H is called hostH; its card ethC has the address 10.213.C.(H+1).
+HOSTS_HOST, the number of their host. Host H is called hostH; its card ethC has the address 10.213.C.(H+1) (without -6).
 Status: the first failing rank's, else 0; 77 if namespaces are not permitted here.
 TEXT
 }
@@ -51,10 +55,10 @@ next_end() { # PID...
 # ---- this script -----------------------------------------------------------------------------------------------------
 
 outside() {
-	export HOSTS_N=2 HOSTS_G=1 HOSTS_RATE='' HOSTS_LIMIT='' HOSTS_KILL='' HOSTS_CUT='' HOSTS_ALL='' HOSTS_LABEL='' HOSTS_CARDS=1
+	export HOSTS_N=2 HOSTS_G=1 HOSTS_RATE='' HOSTS_LIMIT='' HOSTS_KILL='' HOSTS_CUT='' HOSTS_ALL='' HOSTS_LABEL='' HOSTS_CARDS=1 HOSTS_PIN='' HOSTS_QUIET='' HOSTS_IPV6=''
 	local option inside as_root=()
 
-	while getopts n:g:s:r:t:k:c:alh option; do
+	while getopts n:g:s:r:t:k:c:q:alph6 option; do
 		case $option in
 		n) HOSTS_N=$OPTARG ;;
 		g) HOSTS_G=$OPTARG ;;
@@ -65,6 +69,9 @@ outside() {
 		c) HOSTS_CUT+=" $OPTARG" ;;
 		a) HOSTS_ALL=1 ;;
 		l) HOSTS_LABEL=1 ;;
+		p) HOSTS_PIN=1 ;;
+		q) HOSTS_QUIET+=" $OPTARG" ;;
+		6) HOSTS_IPV6=1 ;;
 		h) usage && exit 0 ;;
 		*) usage >&2 && exit 2 ;;
 		esac
@@ -131,6 +138,12 @@ cut_host() {
 	local card
 	for ((card = 0; card < HOSTS_CARDS; card++)); do ip link set "port$1.$card" down; done
 }
+# A port that belongs to no switch takes everything and does nothing with it.
+lose_when() { # H:C:FILE
+	local host=${1%%:*} rest=${1#*:}
+	until [ -e "${rest#*:}" ]; do sleep 0.2; done
+	ip link set "port$host.${rest%%:*}" nomaster
+}
 kill_host() { kill -KILL "${pid_of[$1]}"; }
 
 inside() {
@@ -159,6 +172,7 @@ inside() {
 	[ -z "$HOSTS_LIMIT" ] || (sleep "$HOSTS_LIMIT" && kill -USR1 1) &
 	later "$HOSTS_KILL" kill_host
 	later "$HOSTS_CUT" cut_host
+	for who in $HOSTS_QUIET; do lose_when "$who" & done
 
 	while [ ${#pid_of[@]} -gt 0 ]; do
 		next_end "${pid_of[@]}"
@@ -175,6 +189,22 @@ inside() {
 
 # ---- a host ------------------------------------------------------------------------------------------------------------
 
+pin() { # the shell and all that it starts
+	local cores=() range core
+	for range in $(taskset -pc $$ | sed 's/.*: //; s/,/ /g'); do
+		for ((core = ${range%-*}; core <= ${range#*-}; core++)); do cores+=("$core"); done
+	done
+	taskset -pc "${cores[HOSTS_HOST % ${#cores[@]}]}" $$ >/dev/null
+}
+
+address() { # CARD
+	if [ -n "$HOSTS_IPV6" ]; then
+		ip -6 addr add "fd00:213:$1::$(printf %x $((HOSTS_HOST + 1)))/64" dev "eth$1" nodad
+	else
+		ip addr add "10.213.$1.$((HOSTS_HOST + 1))/24" dev "eth$1"
+	fi
+}
+
 run_rank() { # PROGRAM...
 	if [ -n "$HOSTS_LABEL" ]; then
 		set -o pipefail
@@ -188,6 +218,7 @@ host() { # HOST TOLD GO PROGRAM...
 	local status first=0 rank card who
 	declare -a ranks=()
 	export HOSTS_HOST=$1 TUTTI_SIZE=$((HOSTS_N * HOSTS_G)) TUTTI_LOCAL_SIZE=$HOSTS_G TUTTI_ROOT=10.213.0.1:29400
+	[ -z "$HOSTS_IPV6" ] || TUTTI_ROOT='[fd00:213:0::1]:29400'
 	local told=$2 go=$3
 	shift 3
 
@@ -198,10 +229,10 @@ host() { # HOST TOLD GO PROGRAM...
 	hostname "host$HOSTS_HOST"
 	ip link set lo up || fail "no network on host $HOSTS_HOST"
 	for ((card = 0; card < HOSTS_CARDS; card++)); do
-		ip addr add "10.213.$card.$((HOSTS_HOST + 1))/24" dev "eth$card" && ip link set "eth$card" up ||
-			fail "no network on host $HOSTS_HOST"
+		address "$card" && ip link set "eth$card" up || fail "no network on host $HOSTS_HOST"
 		shape "eth$card" "$card"
 	done
+	[ -z "$HOSTS_PIN" ] || pin || fail "host $HOSTS_HOST cannot have a core of its own"
 	export TUTTI_SECRET_FILE=/dev/shm/.secret
 	(umask 077 && echo "$HOSTS_SECRET" >$TUTTI_SECRET_FILE)
 

@@ -30,6 +30,8 @@ decode_place(const unsigned char *in, struct tt_place *place)
 
 	place->nic = in[1] >> 4;
 	place->speed = in[1] & 15;
+	place->prefix = 0;
+	place->doubtful = false;
 	*address = (struct tt_address){.family = in[0], .port = (uint16_t)(in[2] | in[3] << 8)};
 	memcpy(address->ip, in + 4, sizeof(address->ip));
 	return (in[0] == 4 || in[0] == 6) && address->port != 0;

@@ -25,6 +25,7 @@
 #define SCRATCH_BYTES ((size_t)128 << 10) /* stays in the second-level cache between arrival and fold */
 #define DIRECT_LINKS 4 /* so many sockets are read without asking epoll first */
 #define LOOK_EVERY 64 /* calls of progress(), when links are read directly */
+#define CUTS_EVERY 1024 /* calls of progress(), where nobody sleeps in between */
 #define EVENTS 64
 #define SPEED_100G 14 /* class of speed: see struct tt_place */
 #define ACCEPTS 16 /* in one progress() */
@@ -103,8 +104,10 @@ open_listeners(tutti_endpoint *endpoint, const tutti_environment *env)
 		/* An address that just went away, or a full range of ports, is no loss while another one works. */
 		if (status != TUTTI_OK)
 			continue;
-		endpoint->places[endpoint->nlisteners++] = (struct tt_place){
-		    found[i].address, (uint8_t)(found[i].number < 15 ? found[i].number : 15), speed_class(&found[i])};
+		endpoint->places[endpoint->nlisteners++] = (struct tt_place){.address = found[i].address,
+		    .nic = (uint8_t)(found[i].number < 15 ? found[i].number : 15),
+		    .speed = speed_class(&found[i]),
+		    .prefix = (uint8_t)found[i].prefix};
 		TT_TRY(tt_watch_add(endpoint, listener, EPOLLIN));
 	}
 	return endpoint->nlisteners > 0 ? TUTTI_OK : status;
@@ -411,8 +414,11 @@ tt_endpoint_progress(tutti_endpoint *endpoint)
 		if (has_output(link) || (direct && link->stream.pending > 0))
 			tt_tcp_link_turn(link, direct ? NULL : &link->flows[0]);
 	}
-	if (!direct || endpoint->look || is_restless(endpoint) || endpoint->calls++ % LOOK_EVERY == 0)
+	endpoint->calls++;
+	if (!direct || endpoint->look || is_restless(endpoint) || endpoint->calls % LOOK_EVERY == 0)
 		look(endpoint);
+	if (endpoint->calls % CUTS_EVERY == 0)
+		tt_tcp_look_for_cuts(endpoint);
 	if (is_restless(endpoint))
 		tick(endpoint);
 	tt_candidate_sweep(endpoint);
@@ -499,6 +505,7 @@ tt_endpoint_arm(tutti_endpoint *endpoint)
 
 	/* A post may have ended other transfers than its own; whoever looks at them after progress() only must not
 	 * sleep now. */
+	tt_tcp_look_for_cuts(endpoint);
 	if (endpoint->news > 0)
 		return TUTTI_IN_PROGRESS;
 	for (int i = endpoint->nlive - 1; i >= 0; i--) {

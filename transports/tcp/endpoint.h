@@ -26,6 +26,8 @@ struct tt_place {
 	struct tt_address address;
 	uint8_t nic; /* number of the interface among the endpoint's, the quickest first; 15 = beyond that */
 	uint8_t speed; /* of the interface: 0 = unknown, 1 = 10 Mbit/s, one more = twice that, up to 15 */
+	uint8_t prefix; /* bits of its network; of a peer's it is not known */
+	bool doubtful; /* of a peer's: this host has the same address, and the peer has others */
 };
 
 /* What epoll names. */
@@ -60,6 +62,7 @@ struct tutti_endpoint {
 	size_t scratch_bytes;
 	int news; /* transfers moved or ended that no progress() has reported yet */
 	uint32_t calls;
+	int64_t look_for_cuts_ns; /* not before then */
 	bool look; /* ask epoll in the next progress() */
 	bool cancelled;
 };

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "tcp/blob.h"
+#include "tcp/reach.h"
 
 tutti_status
 tt_tcp_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link)
@@ -60,6 +61,7 @@ tt_tcp_link_know(tutti_link *link, const void *address, size_t bytes)
 		return tt_fail(TUTTI_ERR_ARGUMENT, link->peer,
 		    "%zu bytes given as the address of rank %d are not what this transport published", bytes,
 		    link->peer);
+	tt_places_sort(link->places, link->nplaces, link->endpoint->places, link->endpoint->nlisteners);
 	link->known = true;
 	return TUTTI_OK;
 }
@@ -193,6 +195,9 @@ disconnect(tutti_link *link)
 		tt_tcp_link_leave(link);
 		return;
 	}
+	/* Nor shall the end of those that still work be all that the peer hears, before it hears what happened. */
+	if (link->cut)
+		return;
 	for (int i = 0; i < TT_CHANNELS; i++) {
 		tt_fd_close(link->flows[i].watch.fd);
 		link->flows[i].watch.fd = -1;

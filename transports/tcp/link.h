@@ -9,6 +9,7 @@
 #include "tcp/dial.h"
 #include "tcp/endpoint.h"
 #include "tcp/self.h"
+#include "tcp/silence.h"
 #include "tcp/stream.h"
 
 /* One connection of a link: it carries the stream's channel of the same number. */
@@ -23,6 +24,7 @@ struct tt_flow {
 	uint32_t batches; /* written since its speed was measured */
 	double bytes_per_s; /* 0: not measured yet */
 	int lowat; /* bytes that may wait in the kernel for their turn, as last set; 0: as many as it likes */
+	struct tt_silence silence;
 	struct tt_address remote; /* of the connection, or the last one tried */
 };
 
@@ -34,6 +36,7 @@ struct tutti_link {
 	bool known; /* connect() was called */
 	bool widened; /* connections for chunks have been asked for */
 	bool heard; /* since the deadline was set, an attempt reached a listener that did not answer: it is busy */
+	bool cut; /* it died of a connection that is cut */
 	uint32_t width; /* connections for chunks that both sides want; known to the lower rank */
 	tutti_status status; /* TUTTI_OK while it lives */
 	uint64_t told; /* of what moved, what endpoint->news has in it */
@@ -89,6 +92,8 @@ void tt_tcp_flow_measure(struct tt_flow *flow);
 void tt_tcp_link_write(tutti_link *link);
 /* Writes and reads, a bounded amount. `news`: the connection that has some, NULL: any. */
 void tt_tcp_link_turn(tutti_link *link, struct tt_flow *news);
+/* The network swallows what is sent on it, though nothing says so: the link dies. */
+void tt_tcp_flow_cut(struct tt_flow *flow);
 /* Watches a connection for these events from now on. */
 void tt_tcp_flow_watch(struct tt_flow *flow, uint32_t events);
 /* Closes it; the link goes on without it, or is over anyway. */
@@ -99,5 +104,9 @@ void tt_tcp_link_differ(tutti_link *link);
 void tt_tcp_link_leave(tutti_link *link);
 /* Throws away what came; true if bytes are waiting here that the network has not taken yet. */
 bool tt_tcp_link_drain(tutti_link *link);
+
+/* silence.c */
+/* Looks at all connections, now and then; whoever waits calls it often. */
+void tt_tcp_look_for_cuts(tutti_endpoint *endpoint);
 
 #endif /* TT_TCP_LINK_H */

@@ -27,11 +27,37 @@ name_of(const struct tt_flow *flow, char text[64])
 	return text;
 }
 
+void
+tt_tcp_flow_cut(struct tt_flow *flow)
+{
+	const tutti_endpoint *endpoint = flow->link->endpoint;
+	struct sockaddr_storage local = {0};
+	socklen_t bytes = sizeof(local);
+	struct tt_address here = {0};
+	char mine[64], theirs[64];
+
+	if (getsockname(flow->watch.fd, (struct sockaddr *)&local, &bytes) == 0)
+		tt_address_from_sockaddr(&local, &here);
+	tt_address_print(&here, mine, sizeof(mine));
+	flow->link->cut = true;
+	tt_tcp_link_die(flow->link, TUTTI_ERR_PEER,
+	    "the connection between rank %d (%s) and rank %d (%s) is cut: no answer for %lld s; check firewall and "
+	    "cables, "
+	    "or choose others with TUTTI_INTERFACES",
+	    endpoint->rank, mine, flow->link->peer, name_of(flow, theirs),
+	    (long long)endpoint->peer_timeout_ms / 1000);
+}
+
 static void
 die_of(struct tt_flow *flow, int number)
 {
 	char address[64], reason[128];
 
+	/* What keepalive found, where this side had nothing to send. */
+	if (number == ETIMEDOUT) {
+		tt_tcp_flow_cut(flow);
+		return;
+	}
 	tt_tcp_link_die(flow->link, TUTTI_ERR_PEER, "the connection to rank %d (%s) broke: %s", flow->link->peer,
 	    name_of(flow, address), strerror_r(number, reason, sizeof(reason)));
 }

@@ -33,15 +33,18 @@
 static int
 stripe(const tutti_link *link, int i)
 {
-	const uint8_t best = link->places[0].speed;
+	uint8_t best = 0;
 
+	for (int at = 0; at < link->nplaces; at++)
+		if (!link->places[at].doubtful && link->places[at].speed > best)
+			best = link->places[at].speed;
 	for (int at = 0; at < link->nplaces; at++) {
 		const struct tt_place *place = &link->places[at];
 		bool seen = false;
 
 		for (int before = 0; before < at; before++)
 			seen |= link->places[before].nic == place->nic;
-		if (seen || place->speed + SLOWER_BY < best)
+		if (seen || place->doubtful || place->speed + SLOWER_BY < best)
 			continue;
 		if (i-- == 0)
 			return at;
