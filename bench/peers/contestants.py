@@ -153,20 +153,21 @@ def on_rig(programs, folder, hosts, each):
     rig = [sys.executable, os.path.join(HERE, "rig.py")]
     launcher = os.path.join(folder, "ssh")
     places = ",".join("10.213.0.%d:%d" % (host + 1, each) for host in range(hosts))
-    field = {"Tutti": (rig + ["ranks", folder, "%dx%d" % (hosts, each), programs.get("tutti")], {})}
+    waits = {"MEASURE_WAIT": "naps after"}
+    field = {"Tutti": (rig + ["ranks", folder, "%dx%d" % (hosts, each), programs.get("tutti")], waits)}
     if programs.get("openmpi"):
         tcp = [word if word != "lo" else "eth0" for word in OPEN_MPI_TCP]
         field["Open MPI"] = (rig + ["at", folder, "0"] + by_open_mpi(
             programs.get("openmpi"), "mpirun.openmpi", hosts * each, True, "--host", places, "--bind-to", "none", "--mca",
             "plm_rsh_agent", launcher, "--mca", "oob_tcp_if_include", "eth0", "--mca", "mpi_yield_when_idle", "1",
-            *(word if word != "self,tcp" else "self,vader,tcp" for word in tcp)), {})
+            *(word if word != "self,tcp" else "self,vader,tcp" for word in tcp)), waits)
     if programs.get("mpich"):
         field["MPICH"] = (rig + ["at", folder, "0", "mpiexec.hydra", "-launcher", "ssh", "-launcher-exec", launcher, "-iface",
                                  "eth0", "-hosts", places, "-n", str(hosts * each), programs.get("mpich")],
-                          {"UCX_NET_DEVICES": "eth0", "UCX_TLS": "tcp,self"})
+                          {"UCX_NET_DEVICES": "eth0", "UCX_TLS": "tcp,self", **waits})
     if programs.get("gloo"):
         field["Gloo"] = (rig + ["ranks", folder, "%dx%d" % (hosts, each), programs.get("gloo")],
-                         {"MEASURE_INTERFACE": "eth0", "MEASURE_SLEEP": "1"})
+                         {"MEASURE_INTERFACE": "eth0", "MEASURE_WAIT": "naps"})
     return field
 
 
@@ -179,7 +180,7 @@ def contestants(programs, over, ranks, crowded):
     field.update(newer_mpis(programs, over, ranks, crowded))
     if programs.get("gloo"):
         # Its thread needs a core beside the one that waits. It has no shared memory: TCP is what PyTorch's users get.
-        field["Gloo"] = (by_tutti(programs, "gloo", ranks, "none"), {"MEASURE_INTERFACE": "lo", "MEASURE_YIELD": "1"})
+        field["Gloo"] = (by_tutti(programs, "gloo", ranks, "none"), {"MEASURE_INTERFACE": "lo", "MEASURE_WAIT": "yields"})
     if programs.get("oneccl") and over == "shm":
         field["oneCCL"] = (by_tutti(programs, "oneccl", ranks, bind),
                            {"CCL_LOG_LEVEL": "error", "CCL_ATL_SHM": "1", "CCL_ATL_TRANSPORT": "ofi",

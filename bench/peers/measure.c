@@ -187,6 +187,19 @@ fewer(int iterations, size_t bytes)
 	return iterations < 15 ? 15 : iterations;
 }
 
+/* A library with threads of its own needs the cores that a spinning wait would take. */
+static enum stage_wait
+way_to_wait(int ranks)
+{
+	const char *given = getenv("MEASURE_WAIT");
+
+	if (given != NULL && strcmp(given, "naps") == 0)
+		return STAGE_NAPS;
+	if (given != NULL && strcmp(given, "naps after") == 0)
+		return STAGE_NAPS_AFTER;
+	return given != NULL || ranks > sysconf(_SC_NPROCESSORS_ONLN) ? STAGE_YIELDS : STAGE_SPINS;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -201,11 +214,7 @@ main(int argc, char **argv)
 	}
 	if (peer.open(&r.rank, &r.size) != 0)
 		return 1;
-	/* A library with threads of its own needs the cores that a spinning wait would take. */
-	r.stage = stage_open(r.rank, r.size,
-	    getenv("MEASURE_SLEEP") != NULL
-		? STAGE_SLEEPS
-		: getenv("MEASURE_YIELD") != NULL || r.size > sysconf(_SC_NPROCESSORS_ONLN));
+	r.stage = stage_open(r.rank, r.size, way_to_wait(r.size));
 	if (r.stage == NULL || (peer.ready != NULL && peer.ready(r.stage) != 0))
 		return 1;
 	for (const char *p = argv[2]; *p != '\0'; p = *end == ',' ? end + 1 : end) {

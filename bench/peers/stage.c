@@ -32,7 +32,9 @@ struct page {
 
 struct stage {
 	struct page *page;
-	int rank, size, crowded;
+	int rank, size;
+	enum stage_wait wait;
+	int after; /* the call that is measured */
 };
 
 double
@@ -45,7 +47,7 @@ stage_now_us(void)
 }
 
 struct stage *
-stage_open(int rank, int size, int crowded)
+stage_open(int rank, int size, enum stage_wait wait)
 {
 	static struct stage stage;
 	const char *path = getenv("MEASURE_STAGE");
@@ -61,7 +63,7 @@ stage_open(int rank, int size, int crowded)
 		    STAGE_RANKS);
 		return NULL;
 	}
-	stage = (struct stage){memory, rank, size, crowded};
+	stage = (struct stage){memory, rank, size, wait, 0};
 	return &stage;
 }
 
@@ -78,9 +80,9 @@ relax(void)
 static void
 pause_a_little(const struct stage *s)
 {
-	if (s->crowded == STAGE_SLEEPS)
+	if (s->wait == STAGE_NAPS || (s->wait == STAGE_NAPS_AFTER && s->after))
 		nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
-	else if (s->crowded)
+	else if (s->wait != STAGE_SPINS)
 		sched_yield();
 	else
 		relax();
@@ -109,7 +111,9 @@ stage_latest(struct stage *s, double us)
 	double latest = 0;
 
 	s->page->us[s->rank] = us;
+	s->after = 1;
 	stage_meet(s);
+	s->after = 0;
 	for (int r = 0; r < s->size; r++)
 		latest = s->page->us[r] > latest ? s->page->us[r] : latest;
 	stage_meet(s);
@@ -122,7 +126,7 @@ stage_handoff(struct stage *s)
 	atomic_ulong *ball = &s->page->ball.value;
 	double start, ns = 0;
 
-	if (s->size < 2 || s->crowded)
+	if (s->size < 2 || s->wait != STAGE_SPINS)
 		return 0;
 	atomic_store(ball, 0);
 	start = stage_meet(s);

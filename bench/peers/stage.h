@@ -10,13 +10,19 @@
 
 #define STAGE_RANKS 256
 #define STAGE_TEXT 4096
-#define STAGE_SLEEPS 2
+
+/* How a rank waits for the others. */
+enum stage_wait {
+	STAGE_SPINS,
+	STAGE_YIELDS, /* they may need its core */
+	STAGE_NAPS_AFTER, /* and sleep after the call: who yields and is back at once delays a library that sleeps */
+	STAGE_NAPS, /* threads of the library need its core, whom a yield does not reach */
+};
 
 struct stage;
 
-/* `crowded`: who waits yields, as the others may need its core, or, with STAGE_SLEEPS, sleeps, as they are threads that
- * a yield does not reach. NULL: the file cannot be mapped, or there are more than STAGE_RANKS ranks (said on stderr). */
-struct stage *stage_open(int rank, int size, int crowded);
+/* NULL: the file cannot be mapped, or there are more than STAGE_RANKS ranks (said on stderr). */
+struct stage *stage_open(int rank, int size, enum stage_wait wait);
 /* All ranks leave together; gives the time (microseconds) at which the last one came. */
 double stage_meet(struct stage *stage);
 /* The latest `us` of all ranks; all call it. */
