@@ -100,8 +100,8 @@ Test(tcp_frame, unknown_kinds_have_no_length, .timeout = 20)
 }
 
 static const struct tt_place two[2] = {
-    {{.family = 4, .port = 4711, .ip = {10, 0, 0, 1}}, 0, 15},
-    {{.family = 6, .port = 65535, .ip = {0xfd, [15] = 1}}, 15, 0},
+    {.address = {.family = 4, .port = 4711, .ip = {10, 0, 0, 1}}, .nic = 0, .speed = 15},
+    {.address = {.family = 6, .port = 65535, .ip = {0xfd, [15] = 1}}, .nic = 15, .speed = 0},
 };
 
 Test(tcp_blob, addresses_come_out_as_they_went_in, .timeout = 20)
