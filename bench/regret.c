@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * regret.c - what the automatic choice costs: seeded points, at each the automatic choice (twice) and every algorithm that
- * could serve, in turns. One job of it has one number of ranks and one transport; bench/regret runs several.
+ * regret.c - what the automatic choice costs, and what was predicted: at each point the automatic choice (twice) and every
+ * algorithm that could serve, in turns. One job of it has one number of ranks and one transport; bench/regret and
+ * bench/simulated run several.
  *
  *	regret SEED POINTS REPETITIONS MOST_BYTES
  *
- * Prints for each point "collective bytes dtype in_place automatic again", then "name=microseconds" for each algorithm:
- * medians over the repetitions of the slowest rank's time, all ranks starting together.
+ * Points are numbers and ranges of them, "0-19,25": those that the seed draws, or with the seed "grid" every collective
+ * at sizes a factor of four apart. Prints for each point "number collective bytes dtype in_place chosen automatic again
+ * nothing" (what measuring costs), then "name=microseconds:predicted" for each algorithm: medians over the repetitions of
+ * the slowest rank's time, all
+ * ranks starting together.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,7 +28,7 @@
 #define MOST_REPETITIONS 200
 #define REPORT 65536
 
-enum { AUTOMATIC, AGAIN, FORCED };
+enum { AUTOMATIC, AGAIN, NOTHING, FORCED };
 
 struct point {
 	const char *collective;
@@ -40,8 +44,9 @@ struct contest {
 	struct stage *stage;
 	int rank, size;
 	char *send, *recv;
-	int n; /* contestants: AUTOMATIC, AGAIN, then the algorithms */
-	char name[FORCED + MOST_ALGORITHMS][40];
+	int n; /* contestants: AUTOMATIC, AGAIN, NOTHING, then the algorithms */
+	char name[FORCED + MOST_ALGORITHMS][40], chosen[40];
+	double predicted[FORCED + MOST_ALGORITHMS]; /* microseconds */
 	double us[FORCED + MOST_ALGORITHMS][MOST_REPETITIONS];
 };
 
@@ -94,6 +99,21 @@ draw(uint64_t *random, size_t most, int ranks)
 	return point;
 }
 
+/* Sizes not on powers of two, which thresholds are. */
+static struct point
+grid_point(size_t number, size_t most, int ranks)
+{
+	struct point point = {
+	    .collective = collectives[number % 8], .dtype = TUTTI_FLOAT32, .dtype_name = "float32", .element = 4};
+	size_t least = 80;
+
+	while (least < (size_t)ranks * point.element)
+		least *= 4;
+	point.bytes = least << (2 * (number / 8) < 40 ? 2 * (number / 8) : 40);
+	point.bytes = point.bytes < most ? point.bytes : most;
+	return point;
+}
+
 /* One call, the algorithm forced or (NULL) chosen. */
 static tutti_status
 call(const struct contest *c, const struct point *p, const char *algorithm)
@@ -134,16 +154,19 @@ find_algorithms(struct contest *c, const struct point *p)
 
 	snprintf(c->name[AUTOMATIC], sizeof(c->name[0]), "automatic");
 	snprintf(c->name[AGAIN], sizeof(c->name[0]), "again");
+	snprintf(c->chosen, sizeof(c->chosen), "-");
 	c->n = FORCED;
 	if (tutti_explain(c->comm, p->collective, p->bytes, 1, report, sizeof(report), &length) != TUTTI_OK)
 		return;
+	(void)sscanf(strstr(report, "\"chosen\""), "\"chosen\": \"%39[^\"]\"", c->chosen);
 	for (const char *at = strstr(report, "\"algorithm\""); at != NULL && c->n < FORCED + MOST_ALGORITHMS;
 	     at = strstr(at + 1, "\"algorithm\"")) {
-		const char *next = strstr(at + 1, "\"algorithm\""), *yes = strstr(at, "\"eligible\": true");
+		const char *next = strstr(at + 1, "\"algorithm\""), *yes = strstr(at, "\"eligible\": true"),
+			   *price = strstr(at, "\"predicted_us\"");
 		char name[40];
 
-		if (sscanf(at, "\"algorithm\": \"%39[^\"]\"", name) != 1 || yes == NULL ||
-		    (next != NULL && yes > next))
+		if (sscanf(at, "\"algorithm\": \"%39[^\"]\"", name) != 1 || yes == NULL || price == NULL ||
+		    (next != NULL && yes > next) || sscanf(price, "\"predicted_us\": %lf", &c->predicted[c->n]) != 1)
 			continue;
 		/* What does not serve this call (in place, this type) is no choice. */
 		if (call(c, p, name) == TUTTI_OK)
@@ -171,7 +194,8 @@ measure(struct contest *c, const struct point *p, int repetitions)
 			if (status != TUTTI_OK)
 				return status;
 			start = stage_meet(c->stage);
-			status = call(c, p, who < FORCED ? NULL : c->name[who]);
+			if (who != NOTHING)
+				status = call(c, p, who < FORCED ? NULL : c->name[who]);
 			if (status != TUTTI_OK)
 				return status;
 			start = stage_latest(c->stage, stage_now_us()) - start;
@@ -182,7 +206,7 @@ measure(struct contest *c, const struct point *p, int repetitions)
 }
 
 static void
-print_point(struct contest *c, const struct point *p, int repetitions)
+print_point(struct contest *c, const struct point *p, size_t number, int repetitions)
 {
 	double median[FORCED + MOST_ALGORITHMS];
 
@@ -190,10 +214,10 @@ print_point(struct contest *c, const struct point *p, int repetitions)
 		qsort(c->us[who], (size_t)repetitions, sizeof(double), ascending);
 		median[who] = c->us[who][repetitions / 2];
 	}
-	printf("%s %zu %s %d %.3f %.3f", p->collective, p->bytes, p->dtype_name, p->in_place, median[AUTOMATIC],
-	    median[AGAIN]);
+	printf("%zu %s %zu %s %d %s %.3f %.3f %.3f", number, p->collective, p->bytes, p->dtype_name, p->in_place,
+	    c->chosen, median[AUTOMATIC], median[AGAIN], median[NOTHING]);
 	for (int who = FORCED; who < c->n; who++)
-		printf(" %s=%.3f", c->name[who], median[who]);
+		printf(" %s=%.3f:%.3f", c->name[who], median[who], c->predicted[who]);
 	printf("\n");
 	fflush(stdout);
 }
@@ -208,12 +232,60 @@ fail(tutti_status status, const char *what)
 	return 1;
 }
 
+static int
+run_point(struct contest *c, const struct point *point, size_t number, int repetitions)
+{
+	/* Large ones take long; fewer than 11 would make an accident the median. */
+	const int fewer = repetitions / 2 > 11 ? repetitions / 2 : 11;
+	const int times = point->bytes > 262144 && repetitions > fewer ? fewer : repetitions;
+	tutti_status status;
+
+	find_algorithms(c, point);
+	status = measure(c, point, times);
+	if (status != TUTTI_OK)
+		return fail(status, point->collective);
+	if (c->rank == 0)
+		print_point(c, point, number, times);
+	return 0;
+}
+
+/* The points of a list like "0-19,25", which ascends. */
+static int
+run_points(struct contest *c, const char *seed, const char *list, int repetitions, size_t most)
+{
+	uint64_t random = strtoull(seed, NULL, 10);
+	struct point point = {.collective = NULL};
+	size_t drawn = 0;
+
+	while (*list != '\0') {
+		char *end;
+		const size_t first = strtoull(list, &end, 10),
+			     last = *end == '-' ? strtoull(end + 1, &end, 10) : first;
+
+		if (end == list || (*end != ',' && *end != '\0'))
+			return fail(TUTTI_ERR_ARGUMENT, "the list of points");
+		for (size_t number = first; number <= last; number++) {
+			int status;
+
+			if (strcmp(seed, "grid") == 0)
+				point = grid_point(number, most, c->size);
+			else
+				for (; drawn <= number; drawn++)
+					point = draw(&random, most, c->size);
+			status = run_point(c, &point, number, repetitions);
+			if (status != 0)
+				return status;
+		}
+		list = end + (*end == ',');
+	}
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct contest c;
-	uint64_t random;
-	int points, repetitions;
+	int repetitions, result;
 	size_t most;
 	tutti_status status;
 
@@ -221,8 +293,6 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: regret SEED POINTS REPETITIONS MOST_BYTES\n");
 		return 2;
 	}
-	random = strtoull(argv[1], NULL, 10);
-	points = atoi(argv[2]);
 	repetitions = atoi(argv[3]);
 	most = strtoull(argv[4], NULL, 10);
 	if (repetitions < 1 || repetitions > MOST_REPETITIONS || most < 8)
@@ -239,19 +309,8 @@ main(int argc, char **argv)
 		return 1;
 	memset(c.send, 0, most);
 	memset(c.recv, 0, most);
-	for (int k = 0; k < points; k++) {
-		const struct point point = draw(&random, most, c.size);
-		/* Large ones take long. */
-		const int times = point.bytes > 262144 ? (repetitions + 3) / 4 : repetitions;
-
-		find_algorithms(&c, &point);
-		status = measure(&c, &point, times);
-		if (status != TUTTI_OK)
-			return fail(status, point.collective);
-		if (c.rank == 0)
-			print_point(&c, &point, times);
-	}
+	result = run_points(&c, argv[1], argv[2], repetitions, most);
 	free(c.send);
 	free(c.recv);
-	return tutti_comm_destroy(c.comm) != TUTTI_OK;
+	return tutti_comm_destroy(c.comm) != TUTTI_OK || result != 0;
 }
