@@ -104,6 +104,7 @@ struct tutti_comm {
 	struct tt_memo memo; /* its plans stay pinned until the communicator goes */
 	struct tt_operators operators;
 	struct tt_select_facts facts;
+	struct tt_rank_card place; /* this rank's */
 	struct tt_map *map; /* where the ranks sit; NULL if alone */
 	const struct tt_kernels *kernels;
 	struct tt_failure *failure;

@@ -171,6 +171,50 @@ know_host(tutti_comm *comm, struct tt_constants *constants)
 	return TUTTI_OK;
 }
 
+/* Where this rank sits, or, on a machine that is described, would sit: its node's ranks get a core each. What a rank costs
+ * its neighbours in waiting is of the machine that is here: cores are counted there. A child's ranks sit where they did. */
+static tutti_status
+take_place(tutti_comm *comm, bool with_nic)
+{
+	const char *described = comm->settings.text[TT_SET_TOPOLOGY];
+	struct tt_topology *topology;
+	struct tt_cpu_set set;
+	uint64_t host;
+	int n = 1;
+
+	if (described != NULL && comm->parent != NULL) {
+		comm->place = comm->parent->place;
+		return TUTTI_OK;
+	}
+	tt_rank_card_here(with_nic && described == NULL, &comm->place);
+	if (described == NULL)
+		return TUTTI_OK;
+	TT_TRY(tt_topology_load(described, &topology));
+	if (comm->world != NULL)
+		(void)tt_world_local_ranks(comm->world, &n);
+	tt_topology_binding(topology, comm->world != NULL ? tt_world_local_rank(comm->world) : 0, n, &set);
+	host = comm->place.host;
+	tt_rank_card_of(topology, &set, host, &comm->place);
+	tt_topology_destroy(topology);
+	return TUTTI_OK;
+}
+
+/* What the ranks' places have led to. */
+static void
+log_place(const tutti_comm *comm)
+{
+	const struct tt_rank_card *p = &comm->place;
+
+	tt_log(&comm->log, TT_LOG_DEBUG,
+	    "this rank's place: package %d, NUMA node %d, L3 %d, core %d (by their first CPUs, -1: "
+	    "in none)%s%s; place %d in the ring, the map's parent is rank %d",
+	    p->group[TT_MAP_PACKAGE], p->group[TT_MAP_NUMA], p->group[TT_MAP_L3], p->group[TT_MAP_CORE],
+	    comm->settings.text[TT_SET_TOPOLOGY] != NULL ? " of " : "",
+	    comm->settings.text[TT_SET_TOPOLOGY] != NULL ? comm->settings.text[TT_SET_TOPOLOGY] : "",
+	    comm->map != NULL ? comm->map->position[comm->rank] : 0,
+	    comm->map != NULL ? comm->map->parent[comm->rank] : -1);
+}
+
 static tutti_status
 take_rules(const char *rules, struct tt_select_facts *facts)
 {
@@ -263,8 +307,10 @@ agree_facts(
 	mine.facts.lanes = TT_EXECUTOR_LANES;
 	mine.facts.reproducible = comm->settings.reproducible;
 	mine.facts.single_from = comm->settings.cma > 1 ? comm->settings.cma : 0;
-	tt_rank_card_here(mine.facts.nnodes > 1, &mine.place);
 	status = take_rules(comm->settings.text[TT_SET_ALGORITHM], &mine.facts);
+	if (status == TUTTI_OK)
+		status = take_place(comm, mine.facts.nnodes > 1);
+	mine.place = comm->place;
 	if (status == TUTTI_OK)
 		status = know_host(comm, &mine.constants);
 	comm->facts = mine.facts;
@@ -746,6 +792,7 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 	introduce(comm);
 	tt_log(&comm->log, TT_LOG_INFO, "communicator of %d ranks on %d nodes, %d on mine, kernels %s", comm->size,
 	    comm->facts.nnodes, comm->node_size, comm->kernels->name);
+	log_place(comm);
 	return TUTTI_OK;
 }
 

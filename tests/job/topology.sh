@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A job on machines that are not here: TUTTI_TOPOLOGY. usage: topology.sh EXACT LAUNCHED TUTTI
+set -u
+exact=$1
+launched=$2
+tutti=$3
+# shellcheck source=tests/cli/tap.sh
+. "$(dirname "$0")/../cli/tap.sh"
+unset "${!TUTTI_@}"
+export TUTTI_PROFILE=assumed
+
+machine='pack:2 [numa] l3:2 core:2 pu:2; net:eth0@0=100'
+if ! "$tutti" topo --xml "$machine" >/dev/null 2>&1; then
+	echo "1..0 # SKIP without hwloc"
+	exit 0
+fi
+
+# places RANKS [VARIABLE=VALUE...]: what the ranks say of their places, by rank
+places() {
+	local ranks=$1
+	shift
+	env TUTTI_LOG=debug "$@" timeout 60 "$tutti" run -n "$ranks" "$launched" 2>&1 | grep "this rank's place"
+}
+
+each_its_core() {
+	places 4 "TUTTI_TOPOLOGY=$machine" >"$work/places"
+	expect 4 "$(sed -n "s/.*core \\([0-9]*\\) (.*/\\1/p" "$work/places" | sort -u | wc -l)" &&
+		expect 2 "$(sed -n "s/.*place: package \\([0-9]*\\),.*/\\1/p" "$work/places" | sort -u | wc -l)"
+}
+check "ranks sit on cores of the machine that is described" each_its_core
+
+parents_differ() {
+	places 8 "TUTTI_TOPOLOGY=pack:1 core:8 pu:1" | sed -n "s/.*map's parent is rank //p" | sort -n >"$work/flat"
+	places 8 "TUTTI_TOPOLOGY=pack:2 [numa] core:4 pu:1" | sed -n "s/.*map's parent is rank //p" | sort -n >"$work/deep"
+	expect 8 "$(wc -l <"$work/flat")" && expect 8 "$(wc -l <"$work/deep")" && ! cmp -s "$work/flat" "$work/deep"
+}
+check "the tree follows the machine that is described" parents_differ
+
+an_xml_file() {
+	places 2 "TUTTI_TOPOLOGY=$(dirname "$0")/../topology/machines/two-nics.xml" >"$work/places"
+	expect 2 "$(wc -l <"$work/places")"
+}
+check "a file that hwloc wrote is taken, too" an_xml_file
+
+# Unlike nodes: ranks may be told different things, and all know what each was told.
+unlike() {
+	# shellcheck disable=SC2016
+	timeout 60 "$tutti" run -n 3 --no-prefix bash -c '
+		[ "$TUTTI_RANK" = 1 ] || export TUTTI_TOPOLOGY="pack:$((TUTTI_RANK + 1)) core:4 pu:1"
+		exec "$0"' "$launched" >"$work/out" 2>&1 || {
+		cat "$work/out"
+		return 1
+	}
+}
+check "ranks that are told different machines agree all the same" unlike
+
+for over in shm tcp; do
+	check "results are right there, over $over" env "TUTTI_TOPOLOGY=$machine" timeout 200 "$exact" -n 4 --transports $over \
+		--sample 120
+done
+
+bad() {
+	timeout 60 env TUTTI_TOPOLOGY="pack:2 frog:1" "$tutti" run -n 2 "$launched" >"$work/out" 2>&1 && return 1
+	expect_match 'frog' "$(cat "$work/out")"
+}
+check "a description that makes no sense is an error that shows it" bad
+nowhere() {
+	# shellcheck disable=SC2016
+	timeout 60 "$tutti" run -n 2 bash -c '
+		[ "$TUTTI_RANK" = 0 ] || export TUTTI_TOPOLOGY=/nowhere.xml
+		exec "$0"' "$launched" >"$work/out" 2>&1 && return 1
+	expect_match '/nowhere.xml' "$(cat "$work/out")"
+}
+check "a file that is not there is named, whichever rank was told of it" nowhere
+finish
