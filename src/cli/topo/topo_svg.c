@@ -24,6 +24,7 @@
 #define MOST_CHILDREN 1024
 #define MANY_CORES 512 /* in the whole picture: idle ones are left out */
 #define STRIP 16 /* ranks in a row where their cores are not known */
+#define SHAPE 1.6 /* width to height, where there is a choice */
 #define LEAST_WIDTH 690.0
 #define CORE_GAP 14.0 /* an arrow fits between neighbours */
 #define SHORT 60.0 /* hops so short go straight, side by side */
@@ -497,13 +498,31 @@ choose_cores(struct canvas *c, int nodes)
 			c->shown[tt_topo_core_of(view, r)] = true;
 }
 
+/* So that the picture is neither a strip nor a tower. */
+static int
+node_columns(int nodes, struct size cell)
+{
+	int best = 1;
+	double least = HUGE_VAL;
+
+	for (int columns = 1; columns <= nodes; columns++) {
+		const int rows = (nodes + columns - 1) / columns;
+		const double off = fabs(log(columns * cell.w / (rows * cell.h) / SHAPE));
+
+		if (off < least) {
+			least = off;
+			best = columns;
+		}
+	}
+	return best;
+}
+
 static void
 draw(struct canvas *c, int nodes)
 {
 	static const char *const paths[] = {"", "; ring", "; tree"};
 	struct size cell = {0, 0};
-	const int columns = nodes <= 2 ? nodes : (int)ceil(sqrt(nodes));
-	const int rows = (nodes + columns - 1) / columns;
+	int columns, rows;
 	char title[128];
 	double width, height, matrices;
 
@@ -513,6 +532,8 @@ draw(struct canvas *c, int nodes)
 
 		cell = (struct size){larger(cell.w, size.w), larger(cell.h, size.h)};
 	}
+	columns = node_columns(nodes, cell);
+	rows = (nodes + columns - 1) / columns;
 	width = larger(2 * MARGIN + columns * cell.w + (columns - 1) * 2 * MARGIN, LEAST_WIDTH);
 	width = larger(width, tt_topo_matrices_width(c->view) + 2 * MARGIN);
 	height = HEAD + rows * cell.h + (rows - 1) * 2 * MARGIN + LEGEND + MARGIN;
