@@ -20,14 +20,22 @@ enum {
 	                                renumbered in the order of the machine */
 };
 
-/* What the selector's closed forms are made of; r = rounds on the critical path. */
+/* What the selector's closed forms are made of: of the rank that has most to do, in units of n (n as in nccl-tests: the
+ * larger whole buffer) where bytes are meant. */
 struct tt_algorithm_cost {
 	double messages; /* α: sequential messages on the critical path */
 	double meetings; /* so many of them are no messages but steps of the node stage */
 	double overheads; /* o: messages posted beyond those */
-	double bytes; /* on the wire per rank, in units of n (n as in nccl-tests: the larger whole buffer) */
-	double reduced; /* bytes reduced per rank, in units of n */
-	double copied; /* bytes copied locally per rank, in units of n */
+	double bytes; /* sent, or received, whichever is more */
+	double both; /* sent and received; 0: as many each way */
+	double reduced; /* bytes reduced */
+	double folded; /* bytes added as they arrive: in shared memory they are read, not copied */
+	double copied; /* bytes copied into or out of memory that the ranks of a node share */
+	double kept; /* bytes copied from a rank's own memory to its own */
+	double
+	    fill; /* bytes on the wire, or copied in the node stage, until all ranks are busy; of a slice, not of n */
+	/* Of all ranks together, where some have less to do than others; 0: all have as much. */
+	double all_messages, all_bytes, all_reduced, all_copied;
 };
 
 struct tt_algorithm {

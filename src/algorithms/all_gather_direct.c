@@ -39,7 +39,7 @@ cost(int nranks, int nnodes)
 	return (struct tt_algorithm_cost){.messages = nranks > 1,
 	    .overheads = nranks > 2 ? others - 1 : 0,
 	    .bytes = others / nranks,
-	    .copied = 1.0 / nranks};
+	    .kept = 1.0 / nranks};
 }
 
 const struct tt_algorithm tt_all_gather_direct = {

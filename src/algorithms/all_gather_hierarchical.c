@@ -66,7 +66,8 @@ cost(int nranks, int nnodes)
 	    .meetings = 1,
 	    .overheads = nnodes > 2 ? others - 1 : 0,
 	    .bytes = others / nranks,
-	    .copied = 1 + (double)nnodes / nranks};
+	    .copied = 1,
+	    .kept = (nnodes > 1 ? 2.0 : 1.0) * nnodes / nranks};
 }
 
 const struct tt_algorithm tt_all_gather_hierarchical = {

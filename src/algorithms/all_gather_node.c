@@ -25,7 +25,7 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = nranks > 1, .copied = 1 + 1.0 / nranks};
+	return (struct tt_algorithm_cost){.messages = nranks > 1, .copied = nranks > 1, .kept = 1.0 / nranks};
 }
 
 const struct tt_algorithm tt_all_gather_node = {

@@ -38,7 +38,7 @@ static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
 	return (struct tt_algorithm_cost){
-	    .messages = tt_log2_up(nranks), .bytes = (nranks - 1.0) / nranks, .copied = 1.0 / nranks};
+	    .messages = tt_log2_up(nranks), .bytes = (nranks - 1.0) / nranks, .kept = 1.0 / nranks};
 }
 
 const struct tt_algorithm tt_all_gather_recursive_doubling = {

@@ -37,7 +37,7 @@ cost(int nranks, int nnodes)
 {
 	const double others = nranks - 1;
 
-	return (struct tt_algorithm_cost){.messages = others, .bytes = others / nranks, .copied = 1.0 / nranks};
+	return (struct tt_algorithm_cost){.messages = others, .bytes = others / nranks, .kept = 1.0 / nranks};
 }
 
 const struct tt_algorithm tt_all_gather_ring = {

@@ -88,6 +88,7 @@ cost(int nranks, int nnodes)
 
 	return (struct tt_algorithm_cost){.messages = 2.0 * tt_log2_up(nranks),
 	    .bytes = 2 * others / nranks,
+	    .folded = others / nranks,
 	    .reduced = nranks > 1 ? 2 * others / nranks : 1};
 }
 

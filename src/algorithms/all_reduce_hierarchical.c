@@ -95,8 +95,9 @@ cost(int nranks, int nnodes)
 	    .meetings = 2,
 	    .overheads = nnodes > 2 ? 2 * (others - 1) : 0,
 	    .bytes = nnodes ? 2 * others / nnodes / members : 0,
-	    .reduced = 1 + 1 / members,
-	    .copied = 2};
+	    .reduced = 1 + (nnodes > 1 ? 1 / members : 0),
+	    .copied = 2 - 1 / members,
+	    .kept = 1 / members};
 }
 
 const struct tt_algorithm tt_all_reduce_hierarchical = {

@@ -31,11 +31,16 @@ cost(int nranks, int nnodes)
 {
 	const int up = tt_log2_up(nranks);
 	const bool folds = nranks != 1 << up;
-	const double doublings = folds ? up - 1 : up;
+	const int doublings = folds ? up - 1 : up;
+	const double all = 1 << doublings, folded = nranks - all;
 
 	return (struct tt_algorithm_cost){.messages = doublings + (folds ? 2 : 0),
-	    .bytes = doublings + (folds ? 2 : 0),
-	    .reduced = 2 * (doublings + (folds ? 1 : 0))};
+	    .bytes = doublings + (folds ? 1 : 0),
+	    .both = 2 * (doublings + (folds ? 1 : 0)),
+	    .reduced = 2 * (doublings + (folds ? 1 : 0)),
+	    .all_messages = all * doublings + 2 * folded,
+	    .all_bytes = all * doublings + 2 * folded,
+	    .all_reduced = 2 * (all * doublings + folded)};
 }
 
 const struct tt_algorithm tt_all_reduce_recursive_doubling = {

@@ -32,12 +32,17 @@ cost(int nranks, int nnodes)
 	const int up = tt_log2_up(nranks);
 	const bool folds = nranks != 1 << up;
 	const int bits = folds ? up - 1 : up, rounds = (bits + 1) / 2;
-	const double exchanged = 3.0 * (bits / 2) + bits % 2, folding = folds ? 2 : 0;
+	const double exchanged = 3.0 * (bits / 2) + bits % 2, folding = folds ? 1 : 0;
+	const double all = 1 << bits, folded = nranks - all;
 
-	return (struct tt_algorithm_cost){.messages = rounds + folding,
+	return (struct tt_algorithm_cost){.messages = rounds + 2 * folding,
 	    .overheads = 2.0 * (bits / 2),
 	    .bytes = exchanged + folding,
-	    .reduced = exchanged + rounds + folding};
+	    .both = 2 * (exchanged + folding),
+	    .reduced = exchanged + rounds + 2 * folding,
+	    .all_messages = all * exchanged + 2 * folded,
+	    .all_bytes = all * exchanged + 2 * folded,
+	    .all_reduced = all * (exchanged + rounds) + 2 * folded};
 }
 
 const struct tt_algorithm tt_all_reduce_recursive_multiplying = {

@@ -49,8 +49,10 @@ cost(int nranks, int nnodes)
 {
 	const double others = nranks - 1;
 
-	return (struct tt_algorithm_cost){
-	    .messages = 2 * others, .bytes = 2 * others / nranks, .reduced = nranks > 1 ? 2 * others / nranks : 1};
+	return (struct tt_algorithm_cost){.messages = 2 * others,
+	    .bytes = 2 * others / nranks,
+	    .folded = others / nranks,
+	    .reduced = nranks > 1 ? 2 * others / nranks : 1};
 }
 
 const struct tt_algorithm tt_all_reduce_ring = {

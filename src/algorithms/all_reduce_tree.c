@@ -103,8 +103,15 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){
-	    .messages = 2.0 * tt_log2_up(nranks), .bytes = nranks > 1 ? 2 : 0, .reduced = nranks > 1 ? 1.5 : 1};
+	const double others = nranks - 1;
+
+	return (struct tt_algorithm_cost){.messages = 2.0 * tt_log2_up(nranks),
+	    .bytes = nranks > 3 ? 2 : others / 2 + 0.5 * (nranks > 1),
+	    .reduced = nranks > 2 ? 1.5 : 1,
+	    .fill = nranks > 2 ? tt_log2_up(nranks) : 0,
+	    .all_messages = 4 * others,
+	    .all_bytes = 2 * others,
+	    .all_reduced = nranks > 1 ? 1.5 * nranks - 1 : 1};
 }
 
 const struct tt_algorithm tt_all_reduce_tree = {

@@ -27,9 +27,9 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double half = tt_log2_up(nranks) / 2.0;
+	const double hops = tt_bruck_hops(nranks, 2);
 
-	return (struct tt_algorithm_cost){.messages = tt_log2_up(nranks), .bytes = half, .copied = 2 + 2 * half};
+	return (struct tt_algorithm_cost){.messages = tt_log2_up(nranks), .bytes = hops, .kept = 2 + 2 * hops};
 }
 
 const struct tt_algorithm tt_all_to_all_bruck = {

@@ -27,9 +27,10 @@ static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
 	const int rounds = (tt_log2_up(nranks) + 1) / 2;
+	const double hops = tt_bruck_hops(nranks, 4);
 
 	return (struct tt_algorithm_cost){
-	    .messages = rounds, .overheads = 2.0 * rounds, .bytes = 0.75 * rounds, .copied = 2 + 1.5 * rounds};
+	    .messages = rounds, .overheads = tt_radix4_peers(nranks) - rounds, .bytes = hops, .kept = 2 + 2 * hops};
 }
 
 const struct tt_algorithm tt_all_to_all_bruck4 = {

@@ -26,12 +26,12 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double others = nranks - 1;
+	const double others = nranks - 1, rounds = (nranks / 2 + WINDOW - 1) / WINDOW;
 
-	return (struct tt_algorithm_cost){.messages = (nranks / 2 + WINDOW - 1) / WINDOW,
-	    .overheads = nranks > 2 ? others - 1 : 0,
+	return (struct tt_algorithm_cost){.messages = rounds,
+	    .overheads = others > rounds ? others - rounds : 0,
 	    .bytes = others / nranks,
-	    .copied = 1.0 / nranks};
+	    .kept = 1.0 / nranks};
 }
 
 const struct tt_algorithm tt_all_to_all_direct = {

@@ -73,13 +73,14 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double others = nnodes - 1;
+	const double others = nnodes - 1, members = nnodes ? (double)nranks / nnodes : 1;
 
 	return (struct tt_algorithm_cost){.messages = nnodes > 1 ? 2 : 1,
 	    .meetings = 1,
 	    .overheads = nnodes > 2 ? others - 1 : 0,
 	    .bytes = nnodes ? others / nnodes : 0,
-	    .copied = 2};
+	    .copied = 2 - 2 / members,
+	    .kept = 1 / members + (nnodes > 1)};
 }
 
 const struct tt_algorithm tt_all_to_all_hierarchical = {

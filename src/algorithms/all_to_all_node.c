@@ -27,7 +27,10 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = nranks > 1, .copied = 2 - 1.0 / nranks};
+	const double others = nranks - 1;
+
+	return (struct tt_algorithm_cost){
+	    .messages = nranks > 1, .copied = 2 * others / nranks, .kept = 1.0 / nranks};
 }
 
 const struct tt_algorithm tt_all_to_all_node = {

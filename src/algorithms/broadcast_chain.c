@@ -36,7 +36,12 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = nranks - 1, .bytes = nranks > 1};
+	return (struct tt_algorithm_cost){.messages = nranks - 1,
+	    .bytes = nranks > 1,
+	    .both = nranks > 2 ? 2 : nranks > 1,
+	    .fill = nranks > 2 ? nranks - 2 : 0,
+	    .all_messages = nranks - 1,
+	    .all_bytes = nranks - 1};
 }
 
 const struct tt_algorithm tt_broadcast_chain = {

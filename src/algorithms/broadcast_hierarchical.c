@@ -66,8 +66,17 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){
-	    .messages = tt_log2_up(nnodes) + 1.0, .meetings = 1, .bytes = tt_log2_up(nnodes), .copied = 2};
+	const double rounds = tt_log2_up(nnodes), shared = nranks > nnodes;
+
+	return (struct tt_algorithm_cost){.messages = rounds + 1,
+	    .meetings = 1,
+	    .bytes = rounds,
+	    .both = rounds,
+	    .copied = shared,
+	    .fill = shared,
+	    .all_messages = nnodes > 1 ? nnodes - 1 : 0,
+	    .all_bytes = nnodes > 1 ? nnodes - 1 : 0,
+	    .all_copied = nranks};
 }
 
 const struct tt_algorithm tt_broadcast_hierarchical = {

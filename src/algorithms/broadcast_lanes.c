@@ -90,9 +90,16 @@ static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
 	const double members = nnodes > 0 ? (double)nranks / nnodes : 1;
+	const bool several = nnodes > 1;
 
-	return (struct tt_algorithm_cost){
-	    .messages = nnodes + 1.0, .meetings = 2, .bytes = nnodes > 1 ? 1 / members : 0, .copied = 2};
+	return (struct tt_algorithm_cost){.messages = several ? nnodes + 1.0 : 1,
+	    .meetings = several ? 2 : 1,
+	    .bytes = several ? 1 / members : 0,
+	    .both = several ? (nnodes > 2 ? 2 : 1) / members : 0,
+	    .copied = several ? 2 : 1,
+	    .fill = several ? 1 + (nnodes - 2) / members : 1,
+	    .all_bytes = several ? nnodes - 1 : 0,
+	    .all_messages = several ? members * (nnodes - 1) : 0};
 }
 
 const struct tt_algorithm tt_broadcast_lanes = {

@@ -26,7 +26,8 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = nranks > 1, .copied = 2};
+	return (struct tt_algorithm_cost){
+	    .messages = nranks > 1, .copied = nranks > 1, .fill = nranks > 1, .all_copied = nranks};
 }
 
 const struct tt_algorithm tt_broadcast_node = {

@@ -66,7 +66,14 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = 2.0 * tt_log2_up(nranks), .bytes = 2 * (nranks - 1.0) / nranks};
+	const double others = nranks - 1, rounds = tt_log2_up(nranks);
+
+	return (struct tt_algorithm_cost){.messages = nranks > 2 ? 2 * rounds : rounds,
+	    .overheads = nranks == 2,
+	    .bytes = 2 * others / nranks,
+	    .both = 2 * others / nranks + (nranks > 2 ? 0.5 - 1.0 / nranks : 0),
+	    .all_messages = others + rounds * others,
+	    .all_bytes = others * others / nranks + rounds / 2};
 }
 
 const struct tt_algorithm tt_broadcast_scatter_gather = {

@@ -69,3 +69,14 @@ tt_build_bruck(struct tt_plan *plan, int radix)
 	for (int i = 0; i < n; i++)
 		tt_plan_copy(plan, tt_out(tt_mod(me - i, n)), slots(i, 1));
 }
+
+double
+tt_bruck_hops(int nranks, int radix)
+{
+	double hops = 0;
+
+	for (int distance = 1; distance < nranks; distance++)
+		for (int left = distance; left > 0; left /= radix)
+			hops += left % radix != 0;
+	return hops / nranks;
+}

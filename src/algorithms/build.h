@@ -27,6 +27,28 @@ tt_log2_up(int n)
 	return rounds;
 }
 
+/* The largest L with 2^L ≤ n: how deep a binomial tree is. */
+static inline int
+tt_log2_down(int n)
+{
+	int rounds = 0;
+
+	while (2 << rounds <= n)
+		rounds++;
+	return rounds;
+}
+
+/* Whom a rank tells in all rounds of a tree, or a graph, of radix 4: up to three in each. */
+static inline int
+tt_radix4_peers(int n)
+{
+	int peers = 0;
+
+	for (int far = 1; far < n; far *= 4)
+		peers += (n - 1) / far < 3 ? (n - 1) / far : 3;
+	return peers;
+}
+
 /* The k-th skip of the circulant graph of n ranks: n halved k times, rounded up; 1 for k = tt_log2_up(n). */
 static inline int
 tt_skip(int n, int k)
@@ -82,6 +104,8 @@ void tt_build_recursive(struct tt_plan *plan, int radix);
 void tt_build_pairwise(struct tt_plan *plan, int window);
 /* All-to-all in log_radix(P) hops: see bruck.c. */
 void tt_build_bruck(struct tt_plan *plan, int radix);
+/* How often a row is sent on, on average. */
+double tt_bruck_hops(int nranks, int radix);
 
 /* Broadcast and reduction of at most 16 blocks, one in each round: see circulant_blocks.c. More than one rank. */
 void tt_build_circulant_broadcast(struct tt_plan *plan, int blocks);

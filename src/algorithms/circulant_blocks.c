@@ -201,5 +201,12 @@ tt_circulant_cost(int nranks, int blocks, double reduced)
 
 	if (nranks == 1)
 		return (struct tt_algorithm_cost){.reduced = reduced / 2};
-	return (struct tt_algorithm_cost){.messages = rounds, .bytes = rounds / blocks, .reduced = reduced};
+	return (struct tt_algorithm_cost){.messages = rounds,
+	    .bytes = rounds / blocks,
+	    .both = nranks > 2 ? 2 : 1,
+	    .folded = reduced / 2,
+	    .reduced = reduced,
+	    .all_messages = (double)blocks * (nranks - 1),
+	    .all_bytes = nranks - 1,
+	    .all_reduced = reduced * (nranks - 1)};
 }

@@ -51,8 +51,16 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){
-	    .messages = tt_log2_up(nranks), .bytes = tt_log2_up(nranks), .reduced = 1 + tt_log2_up(nranks)};
+	const double rounds = tt_log2_up(nranks);
+
+	return (struct tt_algorithm_cost){.messages = tt_log2_down(nranks),
+	    .overheads = rounds - tt_log2_down(nranks),
+	    .bytes = rounds,
+	    .both = rounds,
+	    .reduced = 1 + rounds,
+	    .all_messages = nranks - 1,
+	    .all_bytes = nranks - 1,
+	    .all_reduced = nranks > 1 ? 1.5 * nranks - 1 : 1};
 }
 
 const struct tt_algorithm tt_reduce_binomial = {

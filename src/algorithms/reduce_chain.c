@@ -35,7 +35,17 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = nranks - 1, .bytes = nranks > 1, .reduced = nranks > 1 ? 2 : 1};
+	const double others = nranks - 1;
+
+	return (struct tt_algorithm_cost){.messages = others,
+	    .bytes = nranks > 1,
+	    .both = nranks > 2 ? 2 : nranks > 1,
+	    .folded = nranks > 1,
+	    .reduced = nranks > 1 ? 2 : 1,
+	    .fill = nranks > 2 ? nranks - 2 : 0,
+	    .all_messages = others,
+	    .all_bytes = others,
+	    .all_reduced = nranks > 1 ? 2 * others : 1};
 }
 
 const struct tt_algorithm tt_reduce_chain = {

@@ -38,8 +38,16 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){
-	    .messages = nranks > 1, .overheads = nranks > 2 ? nranks - 2 : 0, .bytes = nranks - 1, .reduced = nranks};
+	const double others = nranks - 1;
+
+	return (struct tt_algorithm_cost){.messages = nranks > 1,
+	    .overheads = nranks > 2 ? others - 1 : 0,
+	    .bytes = others,
+	    .both = others,
+	    .reduced = nranks,
+	    .all_messages = others,
+	    .all_bytes = others,
+	    .all_reduced = nranks};
 }
 
 const struct tt_algorithm tt_reduce_direct = {

@@ -60,11 +60,17 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = tt_log2_up(nnodes) + 2.0,
+	const double rounds = tt_log2_up(nnodes), members = nnodes ? (double)nranks / nnodes : 1;
+
+	return (struct tt_algorithm_cost){.messages = rounds + 2,
 	    .meetings = 2,
-	    .bytes = tt_log2_up(nnodes),
-	    .reduced = 1 + tt_log2_up(nnodes),
-	    .copied = 2};
+	    .bytes = rounds,
+	    .both = rounds,
+	    .reduced = 1 + (nnodes > 1 ? 1 + rounds : 0),
+	    .copied = 2 - 2 / members,
+	    .kept = 1,
+	    .all_messages = nnodes > 1 ? nnodes - 1 : 0,
+	    .all_bytes = nnodes > 1 ? nnodes - 1 : 0};
 }
 
 const struct tt_algorithm tt_reduce_hierarchical = {

@@ -58,10 +58,16 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const int rounds = (tt_log2_up(nranks) + 1) / 2;
+	const int rounds = (tt_log2_up(nranks) + 1) / 2, peers = tt_radix4_peers(nranks);
 
-	return (struct tt_algorithm_cost){
-	    .messages = rounds, .overheads = 2.0 * rounds, .bytes = 3.0 * rounds, .reduced = 1 + 3.0 * rounds};
+	return (struct tt_algorithm_cost){.messages = rounds,
+	    .overheads = peers - rounds,
+	    .bytes = peers,
+	    .both = peers,
+	    .reduced = 1 + peers,
+	    .all_messages = nranks - 1,
+	    .all_bytes = nranks - 1,
+	    .all_reduced = nranks > 4 ? 1.25 * nranks - 1 : nranks};
 }
 
 const struct tt_algorithm tt_reduce_knomial = {

@@ -102,12 +102,19 @@ static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
 	const double members = nnodes > 0 ? (double)nranks / nnodes : 1;
+	const double gathered = (members - 1) / members; /* to the root, from its node */
+	const bool several = nnodes > 1;
 
 	return (struct tt_algorithm_cost){.messages = nnodes + 1.0,
 	    .meetings = 1,
-	    .bytes = nnodes > 1 ? 1 / members : 0,
-	    .reduced = 1 + 2 / members,
-	    .copied = 2};
+	    .overheads = several || members < 3 ? 0 : members - 2,
+	    .bytes = several ? 1 / members : gathered,
+	    .both = several ? 2 / members : gathered,
+	    .reduced = 1 + (several ? 2 / members : 0),
+	    .copied = gathered + (several ? 2 * gathered : 0),
+	    .kept = 1 / members,
+	    .all_messages = several ? 0 : members - 1,
+	    .all_bytes = several ? 0 : gathered};
 }
 
 const struct tt_algorithm tt_reduce_lanes = {

@@ -28,7 +28,13 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = 2.0 * (nranks > 1), .reduced = 1, .copied = 2};
+	const double others = nranks - 1;
+
+	return (struct tt_algorithm_cost){.messages = 2.0 * (nranks > 1),
+	    .reduced = 1,
+	    .copied = 2 * others / nranks,
+	    .kept = 1.0 / nranks,
+	    .all_copied = others + others / nranks};
 }
 
 const struct tt_algorithm tt_reduce_node = {

@@ -64,7 +64,9 @@ cost(int nranks, int nnodes)
 
 	return (struct tt_algorithm_cost){.messages = tt_log2_up(nranks),
 	    .bytes = others / nranks,
-	    .reduced = nranks > 1 ? 2 * others / nranks : 1};
+	    .folded = others / nranks,
+	    .reduced = nranks > 1 ? 2 * others / nranks : 1,
+	    .kept = nranks > 2 ? 0.5 : 0};
 }
 
 const struct tt_algorithm tt_reduce_scatter_circulant = {

@@ -80,11 +80,15 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double others = nranks - 1;
+	const double others = nranks - 1, rounds = tt_log2_up(nranks);
 
-	return (struct tt_algorithm_cost){.messages = 2.0 * tt_log2_up(nranks),
+	return (struct tt_algorithm_cost){.messages = 2 * rounds,
 	    .bytes = 2 * others / nranks,
-	    .reduced = nranks > 1 ? 2 * others / nranks : 1};
+	    .both = 3 * others / nranks,
+	    .folded = others / nranks,
+	    .reduced = nranks > 1 ? 2 * others / nranks : 1,
+	    .all_messages = rounds * nranks + others,
+	    .all_bytes = others + rounds / 2};
 }
 
 const struct tt_algorithm tt_reduce_scatter_gather = {

@@ -55,6 +55,7 @@ cost(int nranks, int nnodes)
 
 	return (struct tt_algorithm_cost){.messages = tt_log2_up(nranks),
 	    .bytes = others / nranks,
+	    .folded = others / nranks,
 	    .reduced = nranks > 1 ? 2 * others / nranks : 1};
 }
 

@@ -93,14 +93,14 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double others = nnodes - 1;
+	const double others = nnodes - 1, members = nnodes ? (double)nranks / nnodes : 1;
 
 	return (struct tt_algorithm_cost){.messages = nnodes > 1 ? 2 : 1,
 	    .meetings = 1,
 	    .overheads = nnodes > 2 ? others - 1 : 0,
 	    .bytes = others / nranks,
-	    .reduced = 1 + (double)nnodes / nranks,
-	    .copied = 1};
+	    .reduced = 1 + (nnodes > 1 ? 1 / members : 0),
+	    .copied = (members - 1) / members};
 }
 
 const struct tt_algorithm tt_reduce_scatter_hierarchical = {

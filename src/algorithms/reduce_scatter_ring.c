@@ -42,8 +42,10 @@ cost(int nranks, int nnodes)
 {
 	const double others = nranks - 1;
 
-	return (struct tt_algorithm_cost){
-	    .messages = others, .bytes = others / nranks, .reduced = nranks > 1 ? 2 * others / nranks : 1};
+	return (struct tt_algorithm_cost){.messages = others,
+	    .bytes = others / nranks,
+	    .folded = others / nranks,
+	    .reduced = nranks > 1 ? 2 * others / nranks : 1};
 }
 
 const struct tt_algorithm tt_reduce_scatter_ring = {

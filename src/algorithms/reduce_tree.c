@@ -87,8 +87,18 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){
-	    .messages = tt_log2_up(nranks) + 1.0, .bytes = nranks > 1 ? 1.2 : 0, .reduced = nranks > 1 ? 2 : 1};
+	const double others = nranks - 1;
+
+	return (struct tt_algorithm_cost){.messages = nranks > 2 ? tt_log2_up(nranks) + 1 : nranks - 1,
+	    .overheads = nranks == 2,
+	    .bytes = nranks > 1,
+	    .both = nranks > 2 ? 2 : nranks > 1,
+	    .folded = nranks == 2,
+	    .reduced = nranks > 1 ? 2 : 1,
+	    .fill = nranks > 2 ? tt_log2_up(nranks) / 2.0 : 0,
+	    .all_messages = 2 * others,
+	    .all_bytes = others,
+	    .all_reduced = nranks > 1 ? 1.5 * nranks - 1 : 1};
 }
 
 const struct tt_algorithm tt_reduce_tree = {

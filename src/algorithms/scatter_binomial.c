@@ -72,8 +72,15 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){
-	    .messages = tt_log2_up(nranks), .bytes = (nranks - 1.0) / nranks, .copied = 2.0 / nranks};
+	const double others = nranks - 1, rounds = tt_log2_up(nranks);
+
+	return (struct tt_algorithm_cost){.messages = tt_log2_down(nranks),
+	    .overheads = rounds - tt_log2_down(nranks),
+	    .bytes = others / nranks,
+	    .both = others / nranks,
+	    .kept = 2.0 / nranks,
+	    .all_messages = others,
+	    .all_bytes = rounds / 2};
 }
 
 const struct tt_algorithm tt_scatter_binomial = {

@@ -87,13 +87,19 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double others = nnodes - 1;
+	const double others = nnodes - 1, nodes = nnodes ? nnodes : 1, members = nranks / nodes;
 
 	return (struct tt_algorithm_cost){.messages = nnodes > 1 ? 2 : 1,
 	    .meetings = 1,
 	    .overheads = nnodes > 2 ? others - 1 : 0,
-	    .bytes = nnodes ? others / nnodes : 0,
-	    .copied = 2.0 / (nnodes ? nnodes : 1)};
+	    .bytes = others / nodes,
+	    .both = others / nodes,
+	    .copied = (members - 1) / members / nodes,
+	    .kept = 1 / members / nodes,
+	    .fill = 1.0 / nranks,
+	    .all_messages = nnodes > 1 ? others : 0,
+	    .all_bytes = others / nodes,
+	    .all_copied = 2 * (members - 1) / members};
 }
 
 const struct tt_algorithm tt_scatter_hierarchical = {

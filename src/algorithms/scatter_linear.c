@@ -36,7 +36,10 @@ cost(int nranks, int nnodes)
 	return (struct tt_algorithm_cost){.messages = nranks > 1,
 	    .overheads = nranks > 2 ? others - 1 : 0,
 	    .bytes = others / nranks,
-	    .copied = 1.0 / nranks};
+	    .both = others / nranks,
+	    .kept = 1.0 / nranks,
+	    .all_messages = others,
+	    .all_bytes = others / nranks};
 }
 
 const struct tt_algorithm tt_scatter_linear = {

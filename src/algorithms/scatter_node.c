@@ -26,7 +26,13 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return (struct tt_algorithm_cost){.messages = nranks > 1, .copied = 1 + 1.0 / nranks};
+	const double others = nranks - 1;
+
+	return (struct tt_algorithm_cost){.messages = nranks > 1,
+	    .copied = others / nranks,
+	    .kept = 1.0 / nranks,
+	    .fill = 1.0 / nranks,
+	    .all_copied = 2 * others / nranks};
 }
 
 const struct tt_algorithm tt_scatter_node = {

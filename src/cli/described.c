@@ -22,7 +22,14 @@ place_ranks(struct tt_described *job)
 	job->node_of = memory;
 	TT_TRY(tt_alloc((size_t)job->ranks, sizeof(*job->cards), "a described job", &memory));
 	job->cards = memory;
-	for (int node = 0, r = 0; node < job->nodes; node++) {
+	for (int r = 0; job->one_host && r < job->ranks; r++) {
+		struct tt_cpu_set set;
+
+		job->node_of[r] = r;
+		tt_topology_binding(job->topology, r, job->ranks, &set);
+		tt_rank_card_of(job->topology, &set, 1, &job->cards[r]);
+	}
+	for (int node = 0, r = 0; !job->one_host && node < job->nodes; node++) {
 		const int each = job->ranks / job->nodes + (node < job->ranks % job->nodes);
 
 		for (int i = 0; i < each; i++, r++) {
@@ -71,18 +78,31 @@ make(const char *where, struct tt_described *job)
 	return TUTTI_OK;
 }
 
-tutti_status
-tt_described_make(const char *where, int ranks, int nodes, struct tt_described *job)
+static tutti_status
+make_or_drop(const char *where, int ranks, int nodes, bool one_host, struct tt_described *job)
 {
 	tutti_status status;
 
 	memset(job, 0, sizeof(*job));
 	job->ranks = ranks;
 	job->nodes = nodes;
+	job->one_host = one_host;
 	status = make(where, job);
 	if (status != TUTTI_OK)
 		tt_described_drop(job);
 	return status;
+}
+
+tutti_status
+tt_described_make(const char *where, int ranks, int nodes, struct tt_described *job)
+{
+	return make_or_drop(where, ranks, nodes, false, job);
+}
+
+tutti_status
+tt_described_make_apart(const char *where, int ranks, struct tt_described *job)
+{
+	return make_or_drop(where, ranks, ranks, true, job);
 }
 
 void

@@ -217,14 +217,22 @@ tutti_status tt_plan_check(const struct tt_plan *const *plans, int nranks, const
 struct tt_link_class {
 	double latency_s; /* one message end to end, tiny payload */
 	double overhead_s; /* of the CPU per message posted or received */
-	double s_per_byte; /* of the wire */
+	double s_per_byte; /* where a rank sends and receives at once: the processors' part is half of it each */
+	double one_way_s_per_byte; /* from its first byte to its last; 0 = s_per_byte */
 };
 struct tt_machine {
 	struct tt_link_class same_node, between_nodes;
 	double reduce_s_per_byte; /* per source byte */
-	double copy_s_per_byte;
+	double read_s_per_byte; /* the same where the source is another rank's; 0 = the same */
+	double copy_s_per_byte; /* into or out of memory that ranks share */
+	double kept_s_per_byte; /* from a rank's own memory to its own; 0 = the same */
 	double node_s_per_byte; /* of a node's network card, shared by its ranks, each direction */
+	double node_chunk; /* bytes that the node stage hands on at once; 0 = all */
+	double call_s; /* of each rank's processor before anything else */
 	double meet_s; /* the ranks of a node meet in the node stage; 0 = as long as a message takes */
+	double turn_s; /* a core changes from one rank to another */
+	int cores; /* of a host; 0 = each rank has one */
+	const int *core_of; /* of each rank: ranks with equal numbers share a core; NULL = each rank has one */
 };
 tutti_status tt_plan_simulate(const struct tt_plan *const *plans, int nranks, const int *node_of,
     const struct tt_machine *machine, size_t row_bytes, int slices, int window, double *seconds);

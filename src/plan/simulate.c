@@ -15,11 +15,12 @@
 #include "base/memory.h"
 #include "base/port.h"
 #include "plan/geometry.h"
+#include "plan/labour.h"
 
 #define FIRST_PAIRS 4096 /* a power of two */
 
 struct arrival {
-	double at;
+	double first, at; /* its first byte, and its last */
 	uint32_t next;
 };
 
@@ -66,9 +67,14 @@ struct meeting {
 };
 
 struct side {
-	double processor, sends, receives; /* free from then on */
+	double sends, receives; /* free from then on */
 	double next_send; /* the sender's time, while it has messages */
 	uint32_t first, last; /* its messages, 0 = none */
+};
+
+struct core {
+	double free_at;
+	int rank; /* that it works for; -1: none yet */
 };
 
 struct simulation {
@@ -79,6 +85,7 @@ struct simulation {
 	struct tt_widths widths;
 	struct tt_geometry *geometry;
 	struct side *sides;
+	struct core *cores; /* of ranks, or as the machine says */
 	struct host *hosts;
 	struct meeting *meetings; /* [nhosts * window] */
 	struct lane *lanes;
@@ -158,15 +165,25 @@ later(double a, double b)
 	return a > b ? a : b;
 }
 
+static struct core *
+core_of(const struct simulation *s, int rank)
+{
+	return &s->cores[s->machine->core_of ? s->machine->core_of[rank] : rank];
+}
+
+/* A core that has worked for another rank changes over first. */
 static void
 use_processor(struct simulation *s, struct lane *l, double seconds)
 {
-	double *free_at = &s->sides[l->rank].processor;
+	struct core *core = core_of(s, l->rank);
 
 	if (seconds <= 0)
 		return;
-	l->now = later(l->now, *free_at) + seconds;
-	*free_at = l->now;
+	if (core->rank >= 0 && core->rank != l->rank)
+		seconds += s->machine->turn_s;
+	core->rank = l->rank;
+	l->now = later(l->now, core->free_at) + seconds;
+	core->free_at = l->now;
 }
 
 static int
@@ -258,7 +275,7 @@ line_of(struct simulation *s, int src, int dst, int lane, struct line **line)
 /* ---- messages ------------------------------------------------------------------------------------------------ */
 
 static tutti_status
-arrive(struct simulation *s, struct line *line, double at)
+arrive(struct simulation *s, struct line *line, struct arrival arrival)
 {
 	uint32_t i = s->free_arrival;
 
@@ -268,7 +285,7 @@ arrive(struct simulation *s, struct line *line, double at)
 		TT_TRY(grow((void **)&s->arrivals, s->narrivals, &s->arrivals_room, sizeof(*s->arrivals)));
 		i = (uint32_t)s->narrivals++;
 	}
-	s->arrivals[i] = (struct arrival){.at = at};
+	s->arrivals[i] = arrival;
 	if (line->last)
 		s->arrivals[line->last].next = i;
 	else
@@ -281,15 +298,27 @@ arrive(struct simulation *s, struct line *line, double at)
 	return TUTTI_OK;
 }
 
-/* A message goes at `begin`, or when the node's card is free: when is it there? */
+static const struct tt_link_class *
+link_between(const struct simulation *s, int a, int b)
+{
+	return host_of(s, a) == host_of(s, b) ? &s->machine->same_node : &s->machine->between_nodes;
+}
+
 static double
+one_way_of(const struct tt_link_class *link)
+{
+	return link->one_way_s_per_byte > 0 ? link->one_way_s_per_byte : link->s_per_byte;
+}
+
+/* A message goes at `begin`, or when the node's card is free: when is it there? */
+static struct arrival
 transmit(struct simulation *s, int src, struct message *m, double begin)
 {
 	struct host *from = &s->hosts[host_of(s, src)], *to = &s->hosts[host_of(s, m->dst)];
 	const bool inside = from == to;
-	const struct tt_link_class *link = inside ? &s->machine->same_node : &s->machine->between_nodes;
+	const struct tt_link_class *link = link_between(s, src, m->dst);
 	const double card = inside ? 0 : (double)m->bytes * s->machine->node_s_per_byte;
-	const double wire = later((double)m->bytes * link->s_per_byte, card);
+	const double wire = later((double)m->bytes * one_way_of(link), card);
 	double comes;
 
 	if (!inside) {
@@ -305,7 +334,7 @@ transmit(struct simulation *s, int src, struct message *m, double begin)
 		to->receives_free = comes + card;
 	}
 	s->sides[m->dst].receives = comes + later(wire, link->overhead_s);
-	return comes + wire;
+	return (struct arrival){.first = comes, .at = comes + wire};
 }
 
 /* The sender lets its first message go. */
@@ -334,7 +363,7 @@ run_sender(struct simulation *s, int rank)
 static tutti_status
 run_send(struct simulation *s, struct lane *l, const struct tt_step *step, bool token, size_t bytes)
 {
-	const bool inside = host_of(s, l->rank) == host_of(s, step->peer);
+	const struct tt_link_class *link = link_between(s, l->rank, step->peer);
 	struct side *side = &s->sides[l->rank];
 	uint32_t i = s->free_message;
 
@@ -346,7 +375,7 @@ run_send(struct simulation *s, struct lane *l, const struct tt_step *step, bool 
 		TT_TRY(grow((void **)&s->messages, s->nmessages, &s->messages_room, sizeof(*s->messages)));
 		i = (uint32_t)s->nmessages++;
 	}
-	l->now = later(l->now, side->processor);
+	use_processor(s, l, link->overhead_s);
 	s->messages[i] = (struct message){.at = l->now, .bytes = bytes, .dst = step->peer, .lane = l->lane};
 	l->posted[l->nposted++] = (struct posted){.step = l->pc, .message = i};
 	if (side->last) {
@@ -357,7 +386,7 @@ run_send(struct simulation *s, struct lane *l, const struct tt_step *step, bool 
 		heap_push(s, sender_of(s, l->rank));
 	}
 	side->last = i;
-	use_processor(s, l, inside ? s->machine->same_node.overhead_s : s->machine->between_nodes.overhead_s);
+	use_processor(s, l, (double)bytes * link->s_per_byte / 2);
 	return TUTTI_OK;
 }
 
@@ -376,6 +405,20 @@ take_message(struct simulation *s, uint32_t lane, const struct posted *posted)
 	m->next = s->free_message;
 	s->free_message = posted->message;
 	return true;
+}
+
+/* The processor's part of what has come. What is added as it arrives in shared memory is read there, not copied. */
+static void
+take_in(struct simulation *s, struct lane *l, const struct tt_step *step)
+{
+	const struct tt_machine *m = s->machine;
+	const double bytes = (double)bytes_of(s, l, &s->plans[l->rank]->spans[step->span]);
+	const double folded = host_of(s, l->rank) == host_of(s, step->peer) ? m->copy_s_per_byte / 2 : 0;
+	double each = link_between(s, l->rank, step->peer)->s_per_byte / 2;
+
+	if (step->kind == TT_RECV_REDUCE)
+		each = later(each - folded, 0) + 2 * m->reduce_s_per_byte;
+	use_processor(s, l, bytes * each);
 }
 
 /* A posted receive: take the arrival if it is there. */
@@ -398,12 +441,11 @@ take_arrival(struct simulation *s, uint32_t lane, const struct posted *posted, b
 	line->first = s->arrivals[i].next;
 	if (line->first == 0)
 		line->last = 0;
-	l->now = later(later(l->now, s->arrivals[i].at), posted->at);
+	l->now = later(later(l->now, s->arrivals[i].first), posted->at);
+	take_in(s, l, step);
+	l->now = later(l->now, s->arrivals[i].at);
 	s->arrivals[i].next = s->free_arrival;
 	s->free_arrival = i;
-	if (step->kind == TT_RECV_REDUCE)
-		use_processor(
-		    s, l, 2 * (double)bytes_of(s, l, &plan->spans[step->span]) * s->machine->reduce_s_per_byte);
 	return TUTTI_OK;
 }
 
@@ -435,30 +477,13 @@ node_seconds(struct simulation *s, const struct lane *l, const struct tt_step *s
 	const struct tt_machine *m = s->machine;
 	const struct tt_span *spans = &s->plans[l->rank]->spans[step->span];
 	const double meet = m->meet_s > 0 ? m->meet_s : m->same_node.latency_s;
-	const double members = s->hosts[host_of(s, l->rank)].members, sync = members > 1 ? meet : 0;
+	const double members = s->hosts[host_of(s, l->rank)].members;
 	const double dst = step->nspans > 0 ? (double)bytes_of(s, l, &spans[0]) : 0;
 	const double src = step->nspans > 1 ? (double)bytes_of(s, l, &spans[1]) : 0;
+	const struct tt_labour labour = tt_labour_of(m, (enum tt_step_kind)step->kind, dst, src, members);
 
-	switch (step->kind) {
-	case TT_NODE_ALL_REDUCE: {
-		const double once = sync + src * m->copy_s_per_byte + members * dst * m->reduce_s_per_byte;
-		const double twice = 2 * sync + (src + dst) * m->copy_s_per_byte + dst * m->reduce_s_per_byte;
-		return once < twice ? once : twice;
-	}
-	case TT_NODE_REDUCE_SCATTER:
-		return sync + src * m->copy_s_per_byte + src * m->reduce_s_per_byte;
-	case TT_NODE_REDUCE:
-		return sync + 2 * src * m->copy_s_per_byte + members * src * m->reduce_s_per_byte;
-	case TT_NODE_ALL_GATHER:
-	case TT_NODE_ALL_TO_ALL:
-	case TT_NODE_GATHER:
-	case TT_NODE_SCATTER:
-		return sync + (src + dst) * m->copy_s_per_byte;
-	case TT_NODE_BROADCAST:
-		return sync + 2 * dst * m->copy_s_per_byte;
-	default:
-		return sync;
-	}
+	return (members > 1 ? meet * (1 + labour.meetings) : 0) +
+	       later(labour.busiest, m->cores > 0 ? labour.all / m->cores : 0);
 }
 
 /* The last member to come lets all go on. */
@@ -469,7 +494,7 @@ run_node(struct simulation *s, uint32_t lane, const struct tt_step *step)
 	const int host = host_of(s, l->rank);
 	struct meeting *meeting = &s->meetings[host * s->window + l->lane];
 
-	meeting->latest = later(meeting->latest, later(l->now, s->sides[l->rank].processor));
+	meeting->latest = later(meeting->latest, later(l->now, core_of(s, l->rank)->free_at));
 	if (++meeting->arrived < s->hosts[host].members)
 		return false;
 	const double end = meeting->latest + node_seconds(s, l, step);
@@ -481,7 +506,7 @@ run_node(struct simulation *s, uint32_t lane, const struct tt_step *step)
 		if (host_of(s, r) != host)
 			continue;
 		s->lanes[other].now = end;
-		s->sides[r].processor = end;
+		core_of(s, r)->free_at = end;
 		if (other != lane) {
 			s->lanes[other].pc++;
 			heap_push(s, other);
@@ -512,7 +537,7 @@ run_step(struct simulation *s, uint32_t lane, bool *over)
 	const size_t bytes = bytes_of(s, l, spans);
 
 	if (step->kind == TT_COPY)
-		use_processor(s, l, (double)bytes * s->machine->copy_s_per_byte);
+		use_processor(s, l, (double)bytes * tt_machine_kept(s->machine));
 	else if (step->kind == TT_REDUCE_STEP)
 		use_processor(s, l, (step->nspans - 1) * (double)bytes * s->machine->reduce_s_per_byte);
 	else if (step->kind == TT_SEND)
@@ -562,11 +587,25 @@ take(void *array, size_t n, size_t size)
 	return TUTTI_OK;
 }
 
+/* Each rank's call comes before its plan. */
+static void
+start_calls(struct simulation *s)
+{
+	for (int r = 0; r < s->nranks; r++) {
+		struct lane *first = &s->lanes[r * s->window];
+
+		use_processor(s, first, s->machine->call_s);
+		for (int l = 1; l < s->window; l++)
+			first[l].now = first->now;
+	}
+}
+
 static tutti_status
 build(struct simulation *s)
 {
 	const size_t n = (size_t)s->nranks, lanes = n * (size_t)s->window;
 	size_t rows = n, posts = 0, at = 0;
+	int ncores = s->nranks;
 
 	for (int r = 0; r < s->nranks; r++) {
 		const size_t slots = (size_t)s->plans[r]->tmp_slots;
@@ -574,9 +613,12 @@ build(struct simulation *s)
 		rows = slots > rows ? slots : rows;
 		posts += s->plans[r]->posted_most;
 		s->nhosts = host_of(s, r) >= s->nhosts ? host_of(s, r) + 1 : s->nhosts;
+		if (s->machine->core_of != NULL && s->machine->core_of[r] >= ncores)
+			ncores = s->machine->core_of[r] + 1;
 	}
 	TT_TRY(take(&s->geometry, n, sizeof(*s->geometry)));
 	TT_TRY(take(&s->sides, n, sizeof(*s->sides)));
+	TT_TRY(take(&s->cores, (size_t)ncores, sizeof(*s->cores)));
 	TT_TRY(take(&s->hosts, (size_t)s->nhosts, sizeof(*s->hosts)));
 	TT_TRY(take(&s->meetings, (size_t)(s->nhosts * s->window), sizeof(*s->meetings)));
 	TT_TRY(take(&s->lanes, lanes, sizeof(*s->lanes)));
@@ -589,6 +631,8 @@ build(struct simulation *s)
 	TT_TRY(take(&s->arrivals, 256, sizeof(*s->arrivals)));
 	TT_TRY(take(&s->messages, 256, sizeof(*s->messages)));
 	s->arrivals_room = s->messages_room = 256;
+	for (int c = 0; c < ncores; c++)
+		s->cores[c].rank = -1;
 	for (int r = 0; r < s->nranks; r++) {
 		tt_geometry_init(&s->geometry[r], s->plans[r], &s->widths, s->slices, s->window);
 		s->hosts[host_of(s, r)].members++;
@@ -598,14 +642,15 @@ build(struct simulation *s)
 			at += s->plans[r]->posted_most;
 		}
 	}
+	start_calls(s);
 	return TUTTI_OK;
 }
 
 static void
 drop(struct simulation *s)
 {
-	void *const owned[] = {s->geometry, s->sides, s->hosts, s->meetings, s->lanes, s->heap, s->posted, s->pairs,
-	    s->pieces, s->lines, s->arrivals, s->messages};
+	void *const owned[] = {s->geometry, s->sides, s->cores, s->hosts, s->meetings, s->lanes, s->heap, s->posted,
+	    s->pairs, s->pieces, s->lines, s->arrivals, s->messages};
 
 	for (size_t i = 0; i < TT_COUNT_OF(owned); i++)
 		tt_free(owned[i]);

@@ -34,6 +34,7 @@ struct seat {
 #define CANNOT 1000u
 #define NEVER_BYTES 1e12
 #define LEAST_SINGLE 4096 /* below, the node stage needs no slots */
+#define ONE_WAY 0.6 /* of both: sender and receiver copy at the same time, but not always */
 
 static void *
 sit(void *argument)
@@ -161,6 +162,8 @@ derive_all(const struct tt_calibration *c)
 			derive(constants, by_handoff[i], scale * tt_constant_info(by_handoff[i])->assumed);
 	if (constants->source[TT_CONSTANT_COPY_SHARED] == TT_CONSTANT_MEASURED)
 		derive(constants, TT_CONSTANT_SHM_BYTE, 2 * constants->value[TT_CONSTANT_COPY_SHARED]);
+	derive(constants, TT_CONSTANT_SHM_ONE_WAY, ONE_WAY * constants->value[TT_CONSTANT_SHM_BYTE]);
+	derive(constants, TT_CONSTANT_CACHE, (double)c->l2_bytes);
 	/* Where they were faster they pay from that size on, or where the result would fill half of the last cache. */
 	if (constants->source[TT_CONSTANT_COPY_STREAM] == TT_CONSTANT_MEASURED)
 		derive(constants, TT_CONSTANT_STREAM_FROM,
@@ -172,6 +175,7 @@ derive_all(const struct tt_calibration *c)
 	if (constants->source[TT_CONSTANT_LOOP_MESSAGE] == TT_CONSTANT_MEASURED) {
 		derive(constants, TT_CONSTANT_NET_POST, constants->value[TT_CONSTANT_LOOP_POST]);
 		derive(constants, TT_CONSTANT_NET_BYTE, constants->value[TT_CONSTANT_LOOP_BYTE]);
+		derive(constants, TT_CONSTANT_NET_ONE_WAY, constants->value[TT_CONSTANT_LOOP_ONE_WAY]);
 	}
 }
 

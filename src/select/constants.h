@@ -16,7 +16,7 @@
 	entry(HANDOFF, "handoff", "ns", 90, "a cache line from one core to another that shares its last cache, one way") \
 	entry(HANDOFF_CACHE, "handoff_cache", "ns", 140, "the same between cores of one package under different last caches") \
 	entry(HANDOFF_PACKAGE, "handoff_package", "ns", 250, "the same between packages") \
-	entry(MEET, "meet", "ns", 120, "all ranks of a node meet in shared memory once, sharing a cache") \
+	entry(MEET, "meet", "ns", 250, "all ranks of a node meet in shared memory once, sharing a cache") \
 	entry(COPY_CACHED, "copy_cached", "ps/B", 25, "copying what lies in a core's own cache") \
 	entry(COPY_SHARED, "copy_shared", "ps/B", 60, "copying into or out of memory that another core has just used") \
 	entry(COPY_MEMORY, "copy_memory", "ps/B", 150, "copying what lies in no cache, two cores at once") \
@@ -26,16 +26,21 @@
 	entry(SYSCALL, "syscall", "ns", 150, "entering the kernel and coming back") \
 	entry(YIELD, "yield", "ns", 1500, "a core changes from one rank to another by sched_yield") \
 	entry(WAKE, "wake", "ns", 25000, "waking a rank that sleeps, until it runs") \
+	entry(CALL, "call", "ns", 300, "a call's way through the library, beside what it moves") \
 	entry(SHM_MESSAGE, "shm_message", "ns", 400, "a small message between ranks that share memory, end to end") \
-	entry(SHM_POST, "shm_post", "ns", 150, "the processor's part of one more such message") \
-	entry(SHM_BYTE, "shm_byte", "ps/B", 125, "each byte of such a message") \
+	entry(SHM_POST, "shm_post", "ns", 300, "the processor's part of one more such message") \
+	entry(SHM_BYTE, "shm_byte", "ps/B", 125, "each byte of such a message, with as many coming back") \
+	entry(SHM_ONE_WAY, "shm_one_way", "ps/B", 85, "the same with none coming back") \
 	entry(LOOP_MESSAGE, "loop_message", "ns", 12000, "a small TCP message between ranks of one host") \
 	entry(LOOP_POST, "loop_post", "ns", 3000, "the processor's part of one more such message") \
-	entry(LOOP_BYTE, "loop_byte", "ps/B", 400, "each byte of such a message") \
+	entry(LOOP_BYTE, "loop_byte", "ps/B", 400, "each byte of such a message, with as many coming back") \
+	entry(LOOP_ONE_WAY, "loop_one_way", "ps/B", 250, "the same with none coming back") \
 	entry(NET_MESSAGE, "net_message", "ns", 20000, "a small message between hosts") \
 	entry(NET_POST, "net_post", "ns", 3000, "the processor's part of one more such message") \
-	entry(NET_BYTE, "net_byte", "ps/B", 400, "each byte of such a message") \
+	entry(NET_BYTE, "net_byte", "ps/B", 400, "each byte of such a message, with as many coming back") \
+	entry(NET_ONE_WAY, "net_one_way", "ps/B", 250, "the same with none coming back") \
 	entry(CARD_BYTE, "card_byte", "ps/B", 320, "each byte through the network card that the ranks of a host share") \
+	entry(CACHE, "cache", "B", 1048576, "what a core has in a cache of its own") \
 	entry(ONE_MEETING, "one_meeting", "B", 32768, "up to so many bytes of all ranks together one meeting is enough") \
 	entry(CHUNK, "chunk", "B", 65536, "of one message where there is enough to cut") \
 	entry(STREAM_FROM, "stream_from", "B", 8388608, "buffers from which on stores past the caches pay") \

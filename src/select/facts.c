@@ -36,11 +36,19 @@ widest_handoff(const struct tt_map *map)
 	return widest;
 }
 
+/* The four stand together in the list. What goes one way keeps two processors busy at the same time: it takes at least half
+ * of what both ways take, and no more. */
 static struct tt_link_cost
-link(const struct tt_select_facts *facts, enum tt_constant message, enum tt_constant post, enum tt_constant byte)
+link(const struct tt_select_facts *facts, enum tt_constant message)
 {
-	return (struct tt_link_cost){
-	    .alpha_s = seconds(facts, message), .over_s = seconds(facts, post), .beta_s = seconds(facts, byte)};
+	const double both = seconds(facts, message + 2), one_way = seconds(facts, message + 3);
+
+	return (struct tt_link_cost){.alpha_s = seconds(facts, message),
+	    .over_s = seconds(facts, message + 1),
+	    .beta_s = both,
+	    .one_way_s = one_way < both / 2 ? both / 2
+			 : one_way > both   ? both
+					    : one_way};
 }
 
 void
@@ -58,16 +66,20 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 	}
 	facts->meet_s =
 	    seconds(facts, TT_CONSTANT_MEET) * (constants->value[widest] / constants->value[TT_CONSTANT_HANDOFF]);
-	facts->same_node = link(facts, TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_BYTE);
+	facts->same_node = link(facts, TT_CONSTANT_SHM_MESSAGE);
 	if (facts->nhosts > 1) {
-		facts->between_nodes =
-		    link(facts, TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE);
+		facts->between_nodes = link(facts, TT_CONSTANT_NET_MESSAGE);
 		facts->card_s_per_byte = seconds(facts, TT_CONSTANT_CARD_BYTE);
 	} else {
-		facts->between_nodes =
-		    link(facts, TT_CONSTANT_LOOP_MESSAGE, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_BYTE);
+		facts->between_nodes = link(facts, TT_CONSTANT_LOOP_MESSAGE);
 		facts->card_s_per_byte = 0;
 	}
+	facts->call_s = seconds(facts, TT_CONSTANT_CALL);
+	facts->kept_s_per_byte = seconds(facts, TT_CONSTANT_COPY_CACHED);
+	facts->beyond_s_per_byte = seconds(facts, TT_CONSTANT_COPY_MEMORY) - seconds(facts, TT_CONSTANT_COPY_SHARED);
+	if (facts->beyond_s_per_byte < 0)
+		facts->beyond_s_per_byte = 0;
+	facts->cache_bytes = facts->constants.value[TT_CONSTANT_CACHE];
 	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_SHARED);
 	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
 	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);

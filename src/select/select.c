@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * select.c - eligibility, price, choice.
- *
- * The price is LogGP's: α for each message that must wait for another, o for each message beyond those, β and γ for
- * bytes on the wire and bytes reduced, plus copies. With more ranks than cores every dependent round costs a turn of
- * the scheduler instead, which is what makes the algorithms with few rounds win there.
+ * select.c - eligibility and choice; price.c says what an algorithm costs.
  *
  * Prices are compared on every rank, and ranks may be different machines: this file and the algorithms are compiled so
  * that every product and sum is rounded by itself (no fused multiply-add), and use nothing whose last bit is free.
@@ -18,6 +14,7 @@
 
 #include "base/error.h"
 #include "kernels/kernels.h"
+#include "select/price.h"
 #include "select/rules.h"
 
 #if FLT_EVAL_METHOD != 0
@@ -66,53 +63,6 @@ why_not(const struct tt_select_facts *facts, const struct tt_select_call *call, 
 	return NULL;
 }
 
-/* ---- price ---------------------------------------------------------------------------------------------------- */
-
-/* Bytes on the wire cost what a rank's own share costs, or what all ranks of its host put through the card they share,
- * whichever is more. */
-static double
-wire_s(const struct tt_select_facts *facts, const struct tt_algorithm *algorithm, double bytes, double share)
-{
-	const struct tt_link_cost *link = facts->nnodes > 1 ? &facts->between_nodes : &facts->same_node;
-	const double own = bytes * link->beta_s * share;
-	double leaving; /* the host */
-
-	if (facts->nnodes == 1 || facts->card_s_per_byte <= 0)
-		return own;
-	if (tt_collective_has_root(algorithm->collective))
-		leaving = bytes; /* the root's, or one rank's of each host */
-	else if ((algorithm->flags & TT_ALG_NODE) != 0)
-		leaving = bytes * facts->most_per_node;
-	else if ((algorithm->flags & TT_ALG_NEIGHBOURS) != 0)
-		leaving = bytes;
-	else
-		leaving = bytes * facts->most_per_node * (facts->nnodes - 1) / facts->nnodes;
-	return own > leaving * facts->card_s_per_byte ? own : leaving * facts->card_s_per_byte;
-}
-
-static void
-price(const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_candidate *candidate)
-{
-	const struct tt_algorithm_cost cost = candidate->algorithm->cost(facts->nranks, facts->nnodes);
-	const struct tt_link_cost *link = facts->nnodes > 1 ? &facts->between_nodes : &facts->same_node;
-	const double n = (double)call->bytes;
-	const double crowd = (double)facts->most_per_host / (facts->cores > 0 ? facts->cores : 1);
-	const double turn = crowd > 1 ? crowd * facts->turn_s : 0;
-	const double share = crowd > 1 ? crowd : 1;
-	const bool all_meet =
-	    (candidate->algorithm->flags & TT_ALG_ONE_NODE) != 0 && (candidate->algorithm->flags & TT_ALG_NODE) != 0;
-	double messages = all_meet ? 0 : cost.messages - cost.meetings, meetings = cost.messages - messages;
-
-	if (all_meet && call->bytes <= facts->one_meeting_bytes / (uint64_t)facts->nranks && meetings > 1)
-		meetings = 1; /* enough for little */
-	candidate->latency_s = messages * (link->alpha_s + turn) + meetings * (facts->meet_s + turn) +
-			       cost.overheads * link->over_s * share;
-	candidate->wire_s = wire_s(facts, candidate->algorithm, cost.bytes * n, share);
-	candidate->reduce_s = cost.reduced * n * facts->reduce_s_per_byte * share;
-	candidate->copy_s = cost.copied * n * facts->copy_s_per_byte * share;
-	candidate->predicted_s = candidate->latency_s + candidate->wire_s + candidate->reduce_s + candidate->copy_s;
-}
-
 int
 tt_select_candidates(const struct tt_select_facts *facts, const struct tt_select_call *call,
     struct tt_candidate *candidates, int capacity)
@@ -125,7 +75,7 @@ tt_select_candidates(const struct tt_select_facts *facts, const struct tt_select
 		candidates[n] = (struct tt_candidate){.algorithm = tt_algorithms[i]};
 		candidates[n].why_not = why_not(facts, call, tt_algorithms[i]);
 		candidates[n].eligible = candidates[n].why_not == NULL;
-		price(facts, call, &candidates[n]);
+		tt_price(facts, call, &candidates[n]);
 		n++;
 	}
 	return n;
@@ -137,13 +87,8 @@ tt_select_candidates(const struct tt_select_facts *facts, const struct tt_select
 static void
 cut(const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_choice *choice)
 {
-	const struct tt_algorithm_cost cost = choice->algorithm->cost(facts->nranks, facts->nnodes);
-	const double posted = cost.messages + cost.overheads;
-	double message = (double)call->bytes, slices;
+	const double slices = tt_price_pieces(facts, call, choice->algorithm);
 
-	if (posted >= 1 && cost.bytes > 0)
-		message = cost.bytes * (double)call->bytes / posted;
-	slices = message / facts->chunk_bytes;
 	if ((choice->algorithm->flags & TT_ALG_NODE) != 0)
 		return; /* the stage has chunks of its own, and its steps must come in one order: one slice at a time */
 	choice->slices = slices < 1 ? 1 : slices > 1e6 ? 1000000 : (int)slices;
@@ -198,7 +143,7 @@ follow_rule(const struct tt_select_facts *facts, const struct tt_select_call *ca
 		    "bytes, or "
 		    "leave it out",
 		    tt_collective_name(call->collective), ruled->name, candidate.why_not);
-	price(facts, call, &candidate);
+	tt_price(facts, call, &candidate);
 	choice->algorithm = ruled;
 	choice->predicted_s = candidate.predicted_s;
 	cut(facts, call, choice);
@@ -223,7 +168,7 @@ tt_select(const struct tt_select_facts *facts, const struct tt_select_call *call
 		if (tt_algorithms[i]->collective != call->collective ||
 		    why_not(facts, call, tt_algorithms[i]) != NULL)
 			continue;
-		price(facts, call, &candidate);
+		tt_price(facts, call, &candidate);
 		if (choice->algorithm != NULL && candidate.predicted_s >= best)
 			continue;
 		choice->algorithm = tt_algorithms[i];

@@ -13,11 +13,13 @@
 #include "select/stage_facts.h"
 #include "topology/map.h"
 
-/* What one message costs on the way between two ranks. */
+/* What one message costs on the way between two ranks. A link's processors work for its bytes, too: a rank that sends
+ * and receives at once has beta_s for each byte it sends while it receives one. */
 struct tt_link_cost {
 	double alpha_s; /* one message end to end */
 	double over_s; /* CPU of one more message in flight */
-	double beta_s; /* per byte */
+	double beta_s; /* per byte, where as many come back */
+	double one_way_s; /* per byte, where none come back */
 };
 
 /* The agreed facts of a communicator; built on rank 0 and handed to all, so never different. */
@@ -34,7 +36,11 @@ struct tt_select_facts {
 	uint64_t one_meeting_bytes; /* of all ranks together: what the node stage does in one meeting */
 	struct tt_link_cost same_node, between_nodes;
 	double card_s_per_byte; /* of a host's network card, which its ranks share; 0 = there is none between them */
-	double reduce_s_per_byte, copy_s_per_byte;
+	double call_s; /* a call, beside what it moves */
+	double reduce_s_per_byte, copy_s_per_byte; /* in cache; copies through memory that is shared */
+	double kept_s_per_byte; /* copies from a rank's own memory to its own */
+	double beyond_s_per_byte; /* more for a byte that is copied and does not fit a core's cache */
+	double cache_bytes; /* of a core */
 	double turn_s; /* a core changes from one rank to another */
 	double chunk_bytes; /* of one message, where there is enough to cut */
 	struct tt_stage_facts stage;

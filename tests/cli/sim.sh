@@ -55,8 +55,8 @@ assert sim["sizes"][0]["best"] != sim["sizes"][-1]["best"]
 '
 faster_links() {
 	local slow fast
-	slow=$("$tutti" sim broadcast 64M -n 8 --nodes 8 --topology "$machine" --algorithm binomial --json --set net_byte=800)
-	fast=$("$tutti" sim broadcast 64M -n 8 --nodes 8 --topology "$machine" --algorithm binomial --json --set net_byte=80)
+	slow=$("$tutti" sim broadcast 64M -n 8 --nodes 8 --topology "$machine" --algorithm binomial --json --set net_byte=800 --set net_one_way=800)
+	fast=$("$tutti" sim broadcast 64M -n 8 --nodes 8 --topology "$machine" --algorithm binomial --json --set net_byte=80 --set net_one_way=80)
 	python3 -c '
 import json, sys
 slow, fast = (json.loads(a)["sizes"][0]["algorithms"]["binomial"]["us"] for a in sys.argv[1:])

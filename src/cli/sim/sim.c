@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/settings.h"
 #include "cli/cli.h"
 #include "profile/profile.h"
@@ -18,14 +19,16 @@
 #define MOST_CHANGES 32
 
 static const char help[] =
-    "Usage: tutti sim COLLECTIVE [SIZE] -n RANKS [--nodes N] [--topology MACHINE] [--algorithm NAME]\n"
-    "                 [-b SIZE] [-e SIZE] [--profile FILE] [--set CONSTANT=VALUE]... [--json] [--svg FILE]\n"
+    "Usage: tutti sim COLLECTIVE [SIZE] -n RANKS [--nodes N | --over tcp] [--topology MACHINE]\n"
+    "                 [--algorithm NAME] [-b SIZE] [-e SIZE] [--profile FILE] [--set CONSTANT=VALUE]... [--json] "
+    "[--svg FILE]\n"
     "\n"
     "Runs the plans of all ranks in virtual time, and says what COLLECTIVE would take by every algorithm, at one\n"
     "size or over a range, and where the best one changes. No ranks are started.\n"
     "\n"
     "  -n, --ranks N             how many ranks, to 65536\n"
     "      --nodes N             on so many machines (default: 1)\n"
+    "      --over TRANSPORT      how the ranks of one machine talk: shm (default) or tcp\n"
     "      --topology MACHINE    what a machine is like: a file that hwloc wrote (lstopo --of xml), or a "
     "description\n"
     "                            such as 'pack:2 l3:2 core:8 pu:2; net:eth0@0=100' (default: this one)\n"
@@ -49,11 +52,20 @@ struct wish {
 	const char *topology, *algorithm, *profile, *svg;
 	int ranks, nodes, collective, nchanges;
 	size_t begin, end;
-	bool json, helped;
+	bool json, helped, apart;
 	struct change changes[MOST_CHANGES];
 };
 
-enum { OPTION_NODES = 256, OPTION_TOPOLOGY, OPTION_ALGORITHM, OPTION_PROFILE, OPTION_SET, OPTION_JSON, OPTION_SVG };
+enum {
+	OPTION_NODES = 256,
+	OPTION_OVER,
+	OPTION_TOPOLOGY,
+	OPTION_ALGORITHM,
+	OPTION_PROFILE,
+	OPTION_SET,
+	OPTION_JSON,
+	OPTION_SVG
+};
 
 static int
 take_change(struct wish *wish, const char *text)
@@ -94,6 +106,11 @@ take_option(struct wish *wish, int option)
 	switch (option) {
 	case OPTION_TOPOLOGY:
 		wish->topology = optarg;
+		return 0;
+	case OPTION_OVER:
+		if (strcmp(optarg, "shm") != 0 && strcmp(optarg, "tcp") != 0)
+			return tt_usage("sim", "--over %s: ranks of one machine talk over shm or tcp", optarg);
+		wish->apart = strcmp(optarg, "tcp") == 0;
 		return 0;
 	case OPTION_ALGORITHM:
 		wish->algorithm = optarg;
@@ -140,6 +157,8 @@ take_arguments(int argc, char **argv, struct wish *wish)
 		return tt_usage("sim", "--svg draws times over sizes: leave SIZE out");
 	if (wish->ranks == 0)
 		return tt_usage("sim", "say how many ranks: -n RANKS");
+	if (wish->apart && wish->nodes > 1)
+		return tt_usage("sim", "--over says how the ranks of one machine talk, --nodes that there are more");
 	return 0;
 }
 
@@ -147,7 +166,8 @@ static int
 read_wish(int argc, char **argv, struct wish *wish)
 {
 	static const struct option options[] = {{"ranks", required_argument, NULL, 'n'},
-	    {"nodes", required_argument, NULL, OPTION_NODES}, {"topology", required_argument, NULL, OPTION_TOPOLOGY},
+	    {"nodes", required_argument, NULL, OPTION_NODES}, {"over", required_argument, NULL, OPTION_OVER},
+	    {"topology", required_argument, NULL, OPTION_TOPOLOGY},
 	    {"algorithm", required_argument, NULL, OPTION_ALGORITHM}, {"begin", required_argument, NULL, 'b'},
 	    {"end", required_argument, NULL, 'e'}, {"profile", required_argument, NULL, OPTION_PROFILE},
 	    {"set", required_argument, NULL, OPTION_SET}, {"json", no_argument, NULL, OPTION_JSON},
@@ -237,6 +257,7 @@ run(const struct wish *wish, struct tt_described *job)
 		tt_sim_text(stdout, sim);
 	if (status == TT_EXIT_OK && wish->svg != NULL)
 		status = write_svg(wish->svg, sim);
+	tt_free(sim->core_of);
 	free(sim);
 	return status;
 }
@@ -250,7 +271,8 @@ tt_sim_main(int argc, char **argv)
 
 	if (status != 0 || wish.helped)
 		return status;
-	if (tt_described_make(wish.topology, wish.ranks, wish.nodes, &job) != TUTTI_OK)
+	if ((wish.apart ? tt_described_make_apart(wish.topology, wish.ranks, &job)
+			: tt_described_make(wish.topology, wish.ranks, wish.nodes, &job)) != TUTTI_OK)
 		return tt_complain("sim", "%s", tt_last_error()->message);
 	status = run(&wish, &job);
 	tt_described_drop(&job);

@@ -29,6 +29,7 @@ struct tt_sim {
 	int nalgorithms;
 	struct tt_sim_price price[TT_SIM_ALGORITHMS][TT_SIM_SIZES];
 	const struct tt_algorithm *chosen[TT_SIM_SIZES]; /* by the selector */
+	int *core_of; /* owned, [ranks]; tt_sim_run() fills it */
 };
 
 /* Fills the prices: every plan that is not too large is run in virtual time, the others are priced by their closed forms. */
@@ -37,6 +38,8 @@ tutti_status tt_sim_run(struct tt_sim *sim);
 int tt_sim_best(const struct tt_sim *sim, int size);
 const char *tt_sim_size_text(uint64_t bytes, char *text, size_t capacity);
 
+/* "on 4 nodes", "over TCP on 1 node" */
+const char *tt_sim_where(const struct tt_sim *sim, char *text, size_t capacity);
 void tt_sim_text(FILE *file, const struct tt_sim *sim);
 void tt_sim_json(FILE *file, const struct tt_sim *sim);
 void tt_sim_svg(FILE *file, const struct tt_sim *sim);

@@ -9,28 +9,13 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "cli/sim/sim.h"
+#include "select/price.h"
 
 #define MOST_STEPS 1600000.0 /* of all ranks and slices of a run: half a second */
 #define MOST_PLAN_STEPS 1600000.0 /* of all ranks' plans: memory */
 #define MOST_SLICES 32 /* more of them overlap no better */
-
-static struct tt_machine
-machine_of(const struct tt_select_facts *facts)
-{
-	const double crowd = (double)facts->most_per_host / (facts->cores > 0 ? facts->cores : 1),
-		     share = crowd > 1 ? crowd : 1;
-	const double turn = crowd > 1 ? crowd * facts->turn_s : 0;
-
-	return (struct tt_machine){
-	    .same_node = {facts->same_node.alpha_s + turn, facts->same_node.over_s, facts->same_node.beta_s * share},
-	    .between_nodes = {facts->between_nodes.alpha_s + turn, facts->between_nodes.over_s,
-		facts->between_nodes.beta_s * share},
-	    .reduce_s_per_byte = facts->reduce_s_per_byte * share,
-	    .copy_s_per_byte = facts->copy_s_per_byte * share,
-	    .node_s_per_byte = facts->card_s_per_byte,
-	    .meet_s = facts->meet_s + turn};
-}
 
 struct plans {
 	struct tt_plan *plan; /* [made] */
@@ -103,15 +88,18 @@ static tutti_status
 run_size(const struct tt_sim *sim, const struct plans *plans, const struct tt_algorithm *algorithm, int size,
     struct tt_sim_price *price)
 {
-	const struct tt_machine machine = machine_of(&sim->job->facts);
 	const struct tt_select_call call = {.collective = sim->collective,
 	    .dtype = TUTTI_FLOAT32,
 	    .op = TUTTI_SUM,
 	    .bytes = sim->size[size],
 	    .forced = algorithm->name};
 	struct tt_choice choice;
+	struct tt_machine machine;
 	int slices;
 
+	tt_price_machine(&sim->job->facts, sim->size[size], &machine);
+	if (machine.cores > 0)
+		machine.core_of = sim->core_of;
 	TT_TRY(tt_select(&sim->job->facts, &call, &choice));
 	slices = choice.slices < MOST_SLICES ? choice.slices : MOST_SLICES;
 	if ((double)plans->plan[0].nsteps * sim->job->ranks * slices > MOST_STEPS)
@@ -159,9 +147,32 @@ price_closed(struct tt_sim *sim)
 	}
 }
 
+/* The ranks of a host take turns at its cores. */
+static tutti_status
+share_cores(struct tt_sim *sim)
+{
+	const struct tt_map *map = sim->job->map;
+	const int cores = sim->job->facts.cores;
+	void *memory, *ranks;
+	int *here;
+
+	TT_TRY(tt_alloc((size_t)map->nranks, sizeof(*sim->core_of), "the cores of the ranks", &memory));
+	sim->core_of = memory;
+	TT_TRY(tt_alloc((size_t)map->nhosts, sizeof(*here), "the ranks of the hosts", &ranks));
+	here = ranks;
+	for (int r = 0; r < map->nranks; r++) {
+		const int host = map->place[r].host;
+
+		sim->core_of[r] = host * cores + here[host]++ % cores;
+	}
+	tt_free(ranks);
+	return TUTTI_OK;
+}
+
 tutti_status
 tt_sim_run(struct tt_sim *sim)
 {
+	TT_TRY(share_cores(sim));
 	price_closed(sim);
 	for (int a = 0; a < sim->nalgorithms; a++) {
 		bool possible = false;

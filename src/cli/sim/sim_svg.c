@@ -200,16 +200,17 @@ tt_sim_svg(FILE *file, const struct tt_sim *sim)
 {
 	struct chart c = {.file = file, .sim = sim};
 	const double width = LEFT + WIDTH + NAMES, height = TOP + HEIGHT + BELOW;
+	char where[48];
 
 	set_axes(&c);
 	fprintf(file,
 	    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" "
 	    "font-family=\"sans-serif\" font-size=\"12\">\n<title>tutti sim</title>\n"
 	    "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
-	    "<text x=\"%.1f\" y=\"28\" font-size=\"17\" font-weight=\"bold\">%s, %d ranks on %d node%s</text>\n"
+	    "<text x=\"%.1f\" y=\"28\" font-size=\"17\" font-weight=\"bold\">%s, %d ranks %s</text>\n"
 	    "<text x=\"%.1f\" y=\"48\" fill=\"#505050\">time, predicted</text>\n",
-	    width, height, width, height, LEFT, tt_collective_name(sim->collective), sim->job->ranks, sim->job->nodes,
-	    sim->job->nodes == 1 ? "" : "s", LEFT);
+	    width, height, width, height, LEFT, tt_collective_name(sim->collective), sim->job->ranks,
+	    tt_sim_where(sim, where, sizeof(where)), LEFT);
 	draw_axes(&c);
 	draw_lines(&c);
 	draw_band(&c);

@@ -82,13 +82,25 @@ put_crossovers(FILE *file, const struct tt_sim *sim)
 	}
 }
 
+const char *
+tt_sim_where(const struct tt_sim *sim, char *text, size_t capacity)
+{
+	const int nodes = sim->job->one_host ? 1 : sim->job->nodes;
+
+	snprintf(
+	    text, capacity, "%son %d node%s", sim->job->one_host ? "over TCP " : "", nodes, nodes == 1 ? "" : "s");
+	return text;
+}
+
 void
 tt_sim_text(FILE *file, const struct tt_sim *sim)
 {
 	const struct tt_described *job = sim->job;
 
-	fprintf(file, "%s, %d ranks on %d node%s of %s\n", tt_collective_name(sim->collective), job->ranks,
-	    job->nodes, job->nodes == 1 ? "" : "s", job->topology->source);
+	char where[48];
+
+	fprintf(file, "%s, %d ranks %s of %s\n", tt_collective_name(sim->collective), job->ranks,
+	    tt_sim_where(sim, where, sizeof(where)), job->topology->source);
 	put_table(file, sim);
 	put_crossovers(file, sim);
 }

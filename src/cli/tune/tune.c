@@ -60,10 +60,12 @@ step(void)
 
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
 
-static const struct tt_tune_link by_memory = {TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_BYTE};
+static const struct tt_tune_link by_memory = {
+    TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_BYTE, TT_CONSTANT_SHM_ONE_WAY};
 static const struct tt_tune_link by_loopback = {
-    TT_CONSTANT_LOOP_MESSAGE, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_BYTE};
-static const struct tt_tune_link by_network = {TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE};
+    TT_CONSTANT_LOOP_MESSAGE, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_BYTE, TT_CONSTANT_LOOP_ONE_WAY};
+static const struct tt_tune_link by_network = {
+    TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE, TT_CONSTANT_NET_ONE_WAY};
 
 static int
 complain_of(const char *what)

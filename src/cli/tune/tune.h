@@ -11,7 +11,7 @@
 
 /* Which constants a kind of message has. */
 struct tt_tune_link {
-	enum tt_constant message, post, byte;
+	enum tt_constant message, post, byte, one_way;
 };
 
 /* Measures messages between the two ranks of comm; both call it. Constants are set on rank 0 alone. Each step of it

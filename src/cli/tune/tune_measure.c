@@ -14,8 +14,6 @@
 #define BATCH_NS INT64_C(30000000) /* about */
 #define MOST_ROUNDS 2000
 #define SMALL ((size_t)8)
-#define MEDIUM ((size_t)1 << 20)
-#define LARGE ((size_t)4 << 20)
 #define CACHED_LOW ((size_t)64 << 10)
 #define CACHED_HIGH ((size_t)256 << 10)
 #define IN_FLIGHT 16
@@ -31,7 +29,7 @@
 
 struct subject {
 	tutti_comm *comm;
-	unsigned char *send, *recv; /* LARGE bytes each */
+	unsigned char *send, *recv; /* CACHED_HIGH bytes each */
 	size_t bytes;
 	tutti_status (*run)(const struct subject *subject);
 };
@@ -42,6 +40,22 @@ run_oneshot(const struct subject *s)
 	const tutti_options options = {.size = sizeof(options), .algorithm = "oneshot"};
 
 	return tutti_all_reduce(s->comm, s->send, s->recv, s->bytes / 4, TUTTI_FLOAT32, TUTTI_SUM, &options, NULL);
+}
+
+static tutti_status
+run_direct(const struct subject *s)
+{
+	const tutti_options options = {.size = sizeof(options), .algorithm = "direct"};
+
+	return tutti_all_reduce(s->comm, s->send, s->recv, s->bytes / 4, TUTTI_FLOAT32, TUTTI_SUM, &options, NULL);
+}
+
+static tutti_status
+run_chain(const struct subject *s)
+{
+	const tutti_options options = {.size = sizeof(options), .algorithm = "chain"};
+
+	return tutti_broadcast(s->comm, s->send, s->recv, s->bytes, TUTTI_UINT8, 0, &options, NULL);
 }
 
 static tutti_status
@@ -126,11 +140,11 @@ measure(struct subject *s, tutti_status (*run)(const struct subject *), size_t b
 static bool
 take(struct subject *s, tutti_comm *comm)
 {
-	*s = (struct subject){.comm = comm, .send = malloc(LARGE), .recv = malloc(LARGE)};
+	*s = (struct subject){.comm = comm, .send = malloc(CACHED_HIGH), .recv = malloc(CACHED_HIGH)};
 	if (s->send == NULL || s->recv == NULL)
 		return false;
-	memset(s->send, 0, LARGE);
-	memset(s->recv, 0, LARGE);
+	memset(s->send, 0, CACHED_HIGH);
+	memset(s->recv, 0, CACHED_HIGH);
 	return true;
 }
 
@@ -148,22 +162,40 @@ set(tutti_comm *comm, struct tt_constants *constants, enum tt_constant constant,
 		tt_constants_set(constants, constant, value, TT_CONSTANT_TUNED);
 }
 
+/* The slope between two sizes that a core's cache holds, in ps/B; `share` of the bytes count. */
+static tutti_status
+slope(struct subject *s, tutti_status (*run)(const struct subject *), double share, double *ps)
+{
+	double low, high;
+
+	TRY(measure(s, run, CACHED_LOW, &low));
+	TRY(measure(s, run, CACHED_HIGH, &high));
+	*ps = (high - low) * PS / (double)(CACHED_HIGH - CACHED_LOW) / share;
+	return TUTTI_OK;
+}
+
 static tutti_status
 link(struct subject *s, const struct tt_tune_link *l, struct tt_constants *constants, void (*step)(void))
 {
-	double small, echo, flight, medium, large;
+	const double kept = constants->value[TT_CONSTANT_COPY_CACHED];
+	double small, two, echo, flight, both, one_way;
 
+	/* Of two messages, one after the other, and of one: what is left is the call. */
 	TRY(measure(s, run_oneshot, SMALL, &small));
-	set(s->comm, constants, l->message, small * NS);
+	TRY(measure(s, run_direct, SMALL, &two));
+	set(s->comm, constants, l->message, (two - small) * NS);
+	if (l->message == TT_CONSTANT_SHM_MESSAGE)
+		set(s->comm, constants, TT_CONSTANT_CALL, (2 * small - two) * NS);
 	step();
 	TRY(measure(s, run_echo, SMALL, &echo));
 	TRY(measure(s, run_flight, SMALL, &flight));
 	set(s->comm, constants, l->post, (flight - echo) * NS / (IN_FLIGHT - 1));
 	step();
-	/* Half of the bytes go each way at once. */
-	TRY(measure(s, run_ring, MEDIUM, &medium));
-	TRY(measure(s, run_ring, LARGE, &large));
-	set(s->comm, constants, l->byte, (large - medium) * PS / (double)((LARGE - MEDIUM) / 2));
+	/* Half of the bytes go each way at once, and as many stay. In the broadcast those that stay are the root's. */
+	TRY(slope(s, run_ring, 0.5, &both));
+	set(s->comm, constants, l->byte, both - kept);
+	TRY(slope(s, run_chain, 1, &one_way));
+	set(s->comm, constants, l->one_way, one_way);
 	step();
 	return TUTTI_OK;
 }
@@ -180,19 +212,20 @@ tt_tune_link(tutti_comm *comm, const struct tt_tune_link *l, struct tt_constants
 	return status;
 }
 
-/* What the stage needs per byte: two copies and one addition of each. */
+/* What the stage needs per byte: half is copied in and half out, of what is added half is read where another rank has
+ * put it, and half of the result stays. */
 static tutti_status
 node(struct subject *s, struct tt_constants *constants, void (*step)(void))
 {
-	double small, low, high, slope;
+	const double known =
+	    (constants->value[TT_CONSTANT_COPY_CACHED] + constants->value[TT_CONSTANT_REDUCE_CACHED]) / 2;
+	double small, each;
 
 	TRY(measure(s, run_node, SMALL, &small));
-	set(s->comm, constants, TT_CONSTANT_MEET, small * NS);
+	set(s->comm, constants, TT_CONSTANT_MEET, small * NS - constants->value[TT_CONSTANT_CALL]);
 	step();
-	TRY(measure(s, run_node, CACHED_LOW, &low));
-	TRY(measure(s, run_node, CACHED_HIGH, &high));
-	slope = (high - low) * PS / (double)(CACHED_HIGH - CACHED_LOW);
-	set(s->comm, constants, TT_CONSTANT_COPY_SHARED, (slope - constants->value[TT_CONSTANT_REDUCE_CACHED]) / 2);
+	TRY(slope(s, run_node, 1, &each));
+	set(s->comm, constants, TT_CONSTANT_COPY_SHARED, (each - known) / 1.25);
 	step();
 	return TUTTI_OK;
 }
