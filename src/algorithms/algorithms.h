@@ -16,8 +16,8 @@ enum {
 	TT_ALG_POWER_OF_TWO = 1u << 3, /* of ranks */
 	TT_ALG_UNEVEN = 1u << 4, /* serves the v-forms too */
 	TT_ALG_NEIGHBOURS =
-	    1u << 5, /* most bytes go between ranks with neighbouring numbers: its plan is made for ranks
-	                                renumbered in the order of the machine */
+	    1u << 5, /* most bytes go between ranks with neighbouring numbers, or trees have runs of them as their
+	                branches: its plan is made for ranks renumbered in the order of the machine */
 };
 
 /* What the selector's closed forms are made of: of the rank that has most to do, in units of n (n as in nccl-tests: the

@@ -117,6 +117,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_all_reduce_tree = {
     .name = "tree",
     .collective = TT_ALL_REDUCE,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "two binary trees, each with half of the row, pipelined; larger messages over many ranks",

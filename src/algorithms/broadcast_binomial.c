@@ -55,6 +55,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_broadcast_binomial = {
     .name = "binomial",
     .collective = TT_BROADCAST,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "who has it tells the next half; small messages",

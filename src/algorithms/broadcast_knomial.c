@@ -55,6 +55,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_broadcast_knomial = {
     .name = "knomial",
     .collective = TT_BROADCAST,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "who has it tells three others; small messages, cheap posting",

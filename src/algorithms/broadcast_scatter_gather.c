@@ -73,7 +73,7 @@ cost(int nranks, int nnodes)
 	    .bytes = 2 * others / nranks,
 	    .both = 2 * others / nranks + (nranks > 2 ? 0.5 - 1.0 / nranks : 0),
 	    .all_messages = others + rounds * others,
-	    .all_bytes = others * others / nranks + rounds / 2};
+	    .all_bytes = others * others / nranks + tt_bruck_hops(nranks, 2)};
 }
 
 const struct tt_algorithm tt_broadcast_scatter_gather = {

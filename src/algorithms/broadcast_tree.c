@@ -78,7 +78,7 @@ cost(int nranks, int nnodes)
 	return (struct tt_algorithm_cost){.messages = nranks > 2 ? tt_log2_up(nranks) + 1 : nranks - 1,
 	    .overheads = nranks == 2,
 	    .bytes = nranks > 1,
-	    .both = nranks > 2 ? 2 : nranks > 1,
+	    .both = nranks > 3 ? 2 : nranks / 2.0,
 	    .fill = nranks > 2 ? tt_log2_up(nranks) / 2.0 : 0,
 	    .all_messages = 2 * others,
 	    .all_bytes = others};
@@ -87,6 +87,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_broadcast_tree = {
     .name = "tree",
     .collective = TT_BROADCAST,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "two binary trees, each with half of the row, pipelined; larger messages over many ranks",

@@ -70,13 +70,17 @@ tt_build_bruck(struct tt_plan *plan, int radix)
 		tt_plan_copy(plan, tt_out(tt_mod(me - i, n)), slots(i, 1));
 }
 
+/* Once for each digit of its distance that is not 0. */
 double
 tt_bruck_hops(int nranks, int radix)
 {
 	double hops = 0;
 
-	for (int distance = 1; distance < nranks; distance++)
-		for (int left = distance; left > 0; left /= radix)
-			hops += left % radix != 0;
+	for (int64_t digit = 1; digit < nranks; digit *= radix) {
+		const int64_t rest = nranks % (digit * radix);
+		const int64_t zeros = nranks / (digit * radix) * digit + (rest < digit ? rest : digit);
+
+		hops += (double)(nranks - zeros);
+	}
 	return hops / nranks;
 }

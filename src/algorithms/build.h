@@ -104,7 +104,7 @@ void tt_build_recursive(struct tt_plan *plan, int radix);
 void tt_build_pairwise(struct tt_plan *plan, int window);
 /* All-to-all in log_radix(P) hops: see bruck.c. */
 void tt_build_bruck(struct tt_plan *plan, int radix);
-/* How often a row is sent on, on average. */
+/* How often a row is sent on, on average; with radix 2 in a binomial tree, too. */
 double tt_bruck_hops(int nranks, int radix);
 
 /* Broadcast and reduction of at most 16 blocks, one in each round: see circulant_blocks.c. More than one rank. */

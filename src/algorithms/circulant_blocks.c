@@ -203,9 +203,9 @@ tt_circulant_cost(int nranks, int blocks, double reduced)
 		return (struct tt_algorithm_cost){.reduced = reduced / 2};
 	return (struct tt_algorithm_cost){.messages = rounds,
 	    .bytes = rounds / blocks,
-	    .both = nranks > 2 ? 2 : 1,
-	    .folded = reduced / 2,
-	    .reduced = reduced,
+	    .both = nranks > 3 ? 2 : nranks / 2.0,
+	    .folded = reduced / 2 * rounds / blocks,
+	    .reduced = reduced * rounds / blocks,
 	    .all_messages = (double)blocks * (nranks - 1),
 	    .all_bytes = nranks - 1,
 	    .all_reduced = reduced * (nranks - 1)};

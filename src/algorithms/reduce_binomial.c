@@ -66,6 +66,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_reduce_binomial = {
     .name = "binomial",
     .collective = TT_REDUCE,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "pairs, then pairs of pairs, towards the root; many ranks",

@@ -73,6 +73,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_reduce_knomial = {
     .name = "knomial",
     .collective = TT_REDUCE,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "groups of four, then groups of groups, towards the root; small messages, cheap posting",

@@ -88,7 +88,7 @@ cost(int nranks, int nnodes)
 	    .folded = others / nranks,
 	    .reduced = nranks > 1 ? 2 * others / nranks : 1,
 	    .all_messages = rounds * nranks + others,
-	    .all_bytes = others + rounds / 2};
+	    .all_bytes = others + tt_bruck_hops(nranks, 2)};
 }
 
 const struct tt_algorithm tt_reduce_scatter_gather = {

@@ -92,7 +92,7 @@ cost(int nranks, int nnodes)
 	return (struct tt_algorithm_cost){.messages = nranks > 2 ? tt_log2_up(nranks) + 1 : nranks - 1,
 	    .overheads = nranks == 2,
 	    .bytes = nranks > 1,
-	    .both = nranks > 2 ? 2 : nranks > 1,
+	    .both = nranks > 3 ? 2 : nranks / 2.0,
 	    .folded = nranks == 2,
 	    .reduced = nranks > 1 ? 2 : 1,
 	    .fill = nranks > 2 ? tt_log2_up(nranks) / 2.0 : 0,
@@ -104,6 +104,7 @@ cost(int nranks, int nnodes)
 const struct tt_algorithm tt_reduce_tree = {
     .name = "tree",
     .collective = TT_REDUCE,
+    .flags = TT_ALG_NEIGHBOURS,
     .make = make,
     .cost = cost,
     .summary = "two binary trees, each with half of the row, pipelined; larger messages over many ranks",

@@ -80,7 +80,7 @@ cost(int nranks, int nnodes)
 	    .both = others / nranks,
 	    .kept = 2.0 / nranks,
 	    .all_messages = others,
-	    .all_bytes = rounds / 2};
+	    .all_bytes = tt_bruck_hops(nranks, 2)};
 }
 
 const struct tt_algorithm tt_scatter_binomial = {

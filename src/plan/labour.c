@@ -13,6 +13,12 @@ tt_machine_kept(const struct tt_machine *machine)
 	return machine->kept_s_per_byte > 0 ? machine->kept_s_per_byte : machine->copy_s_per_byte;
 }
 
+double
+tt_machine_meet(const struct tt_machine *machine)
+{
+	return machine->meet_s > 0 ? machine->meet_s : machine->same_node.latency_s;
+}
+
 static struct tt_labour
 alike(double seconds, double members)
 {
@@ -29,7 +35,7 @@ labour_of_sum(const struct tt_machine *m, double bytes, double members, double r
 	const double whole = bytes * m->copy_s_per_byte + members * add;
 	const double sliced = 2 * in + add + bytes / members * tt_machine_kept(m);
 
-	if (whole < sliced + m->meet_s)
+	if (whole < sliced + tt_machine_meet(m))
 		return (struct tt_labour){.busiest = whole,
 		    .all = to_all ? members * whole : whole + (members - 1) * bytes * m->copy_s_per_byte};
 	return (struct tt_labour){

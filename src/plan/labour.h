@@ -16,6 +16,8 @@ struct tt_labour {
 /* dst, src: bytes of the spans of a member that has them, 0 = none. */
 struct tt_labour tt_labour_of(
     const struct tt_machine *machine, enum tt_step_kind kind, double dst, double src, double members);
+/* A meeting of a node's ranks. */
+double tt_machine_meet(const struct tt_machine *machine);
 /* A byte copied from a rank's own memory to its own. */
 double tt_machine_kept(const struct tt_machine *machine);
 

@@ -375,7 +375,7 @@ run_send(struct simulation *s, struct lane *l, const struct tt_step *step, bool 
 		TT_TRY(grow((void **)&s->messages, s->nmessages, &s->messages_room, sizeof(*s->messages)));
 		i = (uint32_t)s->nmessages++;
 	}
-	use_processor(s, l, link->overhead_s);
+	l->now = later(l->now, core_of(s, l->rank)->free_at);
 	s->messages[i] = (struct message){.at = l->now, .bytes = bytes, .dst = step->peer, .lane = l->lane};
 	l->posted[l->nposted++] = (struct posted){.step = l->pc, .message = i};
 	if (side->last) {
@@ -386,7 +386,7 @@ run_send(struct simulation *s, struct lane *l, const struct tt_step *step, bool 
 		heap_push(s, sender_of(s, l->rank));
 	}
 	side->last = i;
-	use_processor(s, l, (double)bytes * link->s_per_byte / 2);
+	use_processor(s, l, link->overhead_s + (double)bytes * link->s_per_byte / 2);
 	return TUTTI_OK;
 }
 
@@ -476,7 +476,7 @@ node_seconds(struct simulation *s, const struct lane *l, const struct tt_step *s
 {
 	const struct tt_machine *m = s->machine;
 	const struct tt_span *spans = &s->plans[l->rank]->spans[step->span];
-	const double meet = m->meet_s > 0 ? m->meet_s : m->same_node.latency_s;
+	const double meet = tt_machine_meet(m);
 	const double members = s->hosts[host_of(s, l->rank)].members;
 	const double dst = step->nspans > 0 ? (double)bytes_of(s, l, &spans[0]) : 0;
 	const double src = step->nspans > 1 ? (double)bytes_of(s, l, &spans[1]) : 0;

@@ -208,6 +208,8 @@ Test(select, ranks_of_one_node_meet_in_shared_memory)
 			for (uint64_t bytes = 8; bytes <= (uint64_t)1 << 26; bytes *= 8) {
 				const char *name = chosen(n, 1, (enum tt_collective)c, bytes);
 
+				if (n == 2 && tt_collective_has_root((enum tt_collective)c) && bytes > 4096)
+					continue; /* that is one message, which may be as good */
 				cr_expect(strcmp(name, "node") == 0, "%s of %llu bytes on %d ranks of one node: %s",
 				    tt_collective_name((enum tt_collective)c), (unsigned long long)bytes, n, name);
 			}
