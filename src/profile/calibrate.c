@@ -34,6 +34,7 @@ struct seat {
 #define CANNOT 1000u
 #define NEVER_BYTES 1e12
 #define LEAST_SINGLE 4096 /* below, the node stage needs no slots */
+#define BEYOND 1.5 /* what a copy costs more out of the caches */
 #define ONE_WAY 0.6 /* of both: sender and receiver copy at the same time, but not always */
 
 static void *
@@ -162,6 +163,8 @@ derive_all(const struct tt_calibration *c)
 			derive(constants, by_handoff[i], scale * tt_constant_info(by_handoff[i])->assumed);
 	if (constants->source[TT_CONSTANT_COPY_SHARED] == TT_CONSTANT_MEASURED)
 		derive(constants, TT_CONSTANT_SHM_BYTE, 2 * constants->value[TT_CONSTANT_COPY_SHARED]);
+	/* A busy machine leaves no time for it: better a guess from what was measured than from other machines. */
+	derive(constants, TT_CONSTANT_COPY_MEMORY, BEYOND * constants->value[TT_CONSTANT_COPY_SHARED]);
 	derive(constants, TT_CONSTANT_SHM_ONE_WAY, ONE_WAY * constants->value[TT_CONSTANT_SHM_BYTE]);
 	derive(constants, TT_CONSTANT_CACHE, (double)c->l2_bytes);
 	/* Where they were faster they pay from that size on, or where the result would fill half of the last cache. */
