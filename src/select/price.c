@@ -201,6 +201,21 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 		all * c->kept * share * (facts->kept_s_per_byte + r->beyond)};
 }
 
+/* What is made for several nodes does on one in several steps what the node stage does in one: it takes longer by at least a
+ * call than that. */
+static double
+beyond_stage(const struct tt_select_facts *facts, const struct tt_select_call *call,
+    const struct tt_algorithm *algorithm, double seconds)
+{
+	struct tt_candidate stage = {.algorithm = tt_algorithm_find(call->collective, "node")};
+
+	if (facts->nnodes > 1 || facts->nranks == 1 || stage.algorithm == NULL ||
+	    (algorithm->flags & (TT_ALG_NODE | TT_ALG_ONE_NODE)) != TT_ALG_NODE)
+		return 0;
+	tt_price(facts, call, &stage);
+	return larger(stage.predicted_s + facts->call_s - seconds, 0);
+}
+
 void
 tt_price(const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_candidate *candidate)
 {
@@ -214,6 +229,7 @@ tt_price(const struct tt_select_facts *facts, const struct tt_select_call *call,
 			price = crowded;
 	}
 	price.wire = larger(price.wire, card_s(facts, candidate->algorithm, r.cost.bytes * r.n));
+	price.latency += beyond_stage(facts, call, candidate->algorithm, total(&price));
 	candidate->latency_s = price.latency;
 	candidate->wire_s = price.wire;
 	candidate->reduce_s = price.reduce;

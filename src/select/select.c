@@ -63,23 +63,6 @@ why_not(const struct tt_select_facts *facts, const struct tt_select_call *call, 
 	return NULL;
 }
 
-/* What is made for several nodes does on one in several steps what the node stage does in one: it can be asked for, but is
- * no choice where the stage is one. */
-static const char *
-why_not_chosen(
-    const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_algorithm *algorithm)
-{
-	const char *why = why_not(facts, call, algorithm);
-	const struct tt_algorithm *stage;
-
-	if (why != NULL || facts->nnodes > 1 || (algorithm->flags & (TT_ALG_NODE | TT_ALG_ONE_NODE)) != TT_ALG_NODE)
-		return why;
-	stage = tt_algorithm_find(call->collective, "node");
-	if (stage != NULL && why_not(facts, call, stage) == NULL)
-		return "on one node it does in several steps what node does in one";
-	return NULL;
-}
-
 int
 tt_select_candidates(const struct tt_select_facts *facts, const struct tt_select_call *call,
     struct tt_candidate *candidates, int capacity)
@@ -90,7 +73,7 @@ tt_select_candidates(const struct tt_select_facts *facts, const struct tt_select
 		if (tt_algorithms[i]->collective != call->collective)
 			continue;
 		candidates[n] = (struct tt_candidate){.algorithm = tt_algorithms[i]};
-		candidates[n].why_not = why_not_chosen(facts, call, tt_algorithms[i]);
+		candidates[n].why_not = why_not(facts, call, tt_algorithms[i]);
 		candidates[n].eligible = candidates[n].why_not == NULL;
 		tt_price(facts, call, &candidates[n]);
 		n++;
@@ -183,7 +166,7 @@ tt_select(const struct tt_select_facts *facts, const struct tt_select_call *call
 		struct tt_candidate candidate = {.algorithm = tt_algorithms[i]};
 
 		if (tt_algorithms[i]->collective != call->collective ||
-		    why_not_chosen(facts, call, tt_algorithms[i]) != NULL)
+		    why_not(facts, call, tt_algorithms[i]) != NULL)
 			continue;
 		tt_price(facts, call, &candidate);
 		if (choice->algorithm != NULL && candidate.predicted_s >= best)

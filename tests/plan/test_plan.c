@@ -367,8 +367,8 @@ static void
 test_simulator(void)
 {
 	const double alpha = 15e-6, beta = 0.32e-9, overhead = 3e-6;
-	const struct tt_machine plain = {.between_nodes = {alpha, 0, beta}};
-	const struct tt_machine busy = {.between_nodes = {alpha, overhead, 0}};
+	const struct tt_machine plain = {.between_nodes = {.latency_s = alpha, .s_per_byte = beta}};
+	const struct tt_machine busy = {.between_nodes = {.latency_s = alpha, .overhead_s = overhead}};
 	const int ranks[] = {2, 3, 8, 32};
 	bool ring = true, oneshot = true;
 
@@ -390,7 +390,8 @@ test_simulator(void)
 static void
 test_simulator_of_nodes(void)
 {
-	const struct tt_machine m = {.same_node = {1e-6, 0, 0}, .reduce_s_per_byte = 1e-10, .copy_s_per_byte = 2e-10};
+	const struct tt_machine m = {
+	    .same_node = {.latency_s = 1e-6}, .reduce_s_per_byte = 1e-10, .copy_s_per_byte = 2e-10};
 	const struct tt_algorithm *node = find(TT_ALL_REDUCE, "node");
 	struct tt_plan plans[4];
 	const struct tt_plan *list[4];
