@@ -20,8 +20,9 @@
 #define TIGHT_POLLS 64 /* without a pause: what comes within a few hundred ns is seen at once */
 #define SPIN_POLLS 200 /* with a pause: 4 to 10 us in all */
 #define YIELD_POLLS 200 /* some 60 us if nobody else is runnable here; else the peer may be, and gets its turn */
-#define CROWDED_YIELDS 1000 /* where the peer probably needs this very core; 0.3 ms if it does not */
+#define CROWDED_YIELDS 200 /* where the peer probably needs this very core; what it computes is no part of them */
 #define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
+#define CROWDED_HOG_NS INT64_C(1000000) /* some do, each with its part of a large job; a hog takes a time slice */
 #define HOG_COST 16 /* quick yields that make up for a slow one */
 #define HOG_SURE 64 /* so many more slow ones: it is no accident */
 #define HOGGED_LEAST 64 /* moves: a peer that computed for a while is no hog for long ... */
@@ -55,7 +56,7 @@ found_hog(struct tt_ladder *ladder)
 bool
 tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns)
 {
-	if (ns <= HOG_NS) {
+	if (ns <= (ladder->crowded ? CROWDED_HOG_NS : HOG_NS)) {
 		ladder->slow -= ladder->slow > 0;
 		ladder->calm += ladder->calm < CALM;
 		return false;

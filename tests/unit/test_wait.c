@@ -83,6 +83,16 @@ Test(wait, who_shares_cores_and_must_not_yield_goes_to_sleep_at_once)
 	cr_assert(eq(u32, steps_until_sleep(&ladder), 0));
 }
 
+Test(wait, ranks_that_share_cores_work_on_large_jobs_beside_each_other_and_are_no_hogs)
+{
+	struct tt_ladder ladder;
+
+	tt_ladder_init(&ladder, true);
+	for (int i = 0; i < 1000; i++)
+		cr_assert(not(tt_ladder_yielded(&ladder, 700000)));
+	cr_assert(eq(u32, ladder.hogged, 0));
+}
+
 Test(wait, a_peer_that_computes_for_a_while_is_no_hog_for_long)
 {
 	struct tt_ladder ladder;
