@@ -242,6 +242,25 @@ clamp(int64_t value, int64_t low, int64_t high)
 	return value < low ? low : value > high ? high : value;
 }
 
+/* Both ends are on this host: nothing between them can be congested, and a control that paces by what it believes of a
+ * network (BBR) only puts timers between a copy in and a copy out. Where it is not allowed, the default stays. */
+static void
+do_not_pace_at_home(int fd)
+{
+	static const char plain[] = "reno";
+	struct sockaddr_storage here = {0}, there = {0};
+	socklen_t here_bytes = sizeof(here), there_bytes = sizeof(there);
+	struct tt_address mine = {0}, theirs = {0};
+
+	if (getsockname(fd, (struct sockaddr *)&here, &here_bytes) != 0 ||
+	    getpeername(fd, (struct sockaddr *)&there, &there_bytes) != 0)
+		return;
+	tt_address_from_sockaddr(&here, &mine);
+	tt_address_from_sockaddr(&there, &theirs);
+	if (mine.family != 0 && mine.family == theirs.family && memcmp(mine.ip, theirs.ip, sizeof(mine.ip)) == 0)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, plain, sizeof(plain) - 1);
+}
+
 tutti_status
 tt_tcp_tune(int fd, int64_t peer_timeout_ms)
 {
@@ -249,6 +268,7 @@ tt_tcp_tune(int fd, int64_t peer_timeout_ms)
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
 		return tt_fail_errno("cannot set TCP_NODELAY");
+	do_not_pace_at_home(fd);
 	if (peer_timeout_ms <= 0)
 		return TUTTI_OK;
 	/* The first ends a connection whose data is not acknowledged, the second one that has nothing to say; with

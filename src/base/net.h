@@ -55,7 +55,8 @@ tutti_status tt_accept(int listener, int *fd);
 /* Starts a connection; it is ready when the descriptor polls writable and tt_connect_result() says TUTTI_OK. */
 tutti_status tt_connect_tcp(const struct tt_address *address, int *fd);
 tutti_status tt_connect_result(int fd);
-/* TCP_NODELAY, SO_KEEPALIVE and TCP_USER_TIMEOUT so that silence of peer_timeout_ms is an error (both are needed). */
+/* Of a connection that stands: TCP_NODELAY, SO_KEEPALIVE and TCP_USER_TIMEOUT so that silence of peer_timeout_ms is an
+ * error (both are needed); within this host no pacing. */
 tutti_status tt_tcp_tune(int fd, int64_t peer_timeout_ms);
 /* For a connection whose reader may be busy with other things for long: the kernel takes a window that stays closed for
  * a loss, too, although the other kernel answers. Keepalive stays; whoever uses it needs another way to hear of a host

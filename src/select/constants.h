@@ -43,6 +43,7 @@
 	entry(CACHE, "cache", "B", 1048576, "what a core has in a cache of its own") \
 	entry(ONE_MEETING, "one_meeting", "B", 32768, "up to so many bytes of all ranks together one meeting is enough") \
 	entry(CHUNK, "chunk", "B", 65536, "of one message where there is enough to cut") \
+	entry(LOOP_CHUNK, "loop_chunk", "B", 262144, "the same over TCP within one host") \
 	entry(STREAM_FROM, "stream_from", "B", 8388608, "buffers from which on stores past the caches pay") \
 	entry(REMOTE_CALL, "remote_call", "ns", 1000, "reading another process's memory, besides its bytes") \
 	entry(REMOTE_BYTE, "remote_byte", "ps/B", 60, "each byte of that, in cache") \

@@ -84,7 +84,8 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
 	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);
 	facts->one_meeting_bytes = (uint64_t)constants->value[TT_CONSTANT_ONE_MEETING];
-	facts->chunk_bytes = constants->value[TT_CONSTANT_CHUNK];
+	facts->chunk_bytes =
+	    constants->value[facts->nhosts == 1 && facts->nnodes > 1 ? TT_CONSTANT_LOOP_CHUNK : TT_CONSTANT_CHUNK];
 	facts->stage = (struct tt_stage_facts)TT_STAGE_FACTS_INIT;
 	facts->stage.add_least = facts->one_meeting_bytes;
 	facts->stage.single_least =

@@ -348,6 +348,29 @@ Test(net, silence_is_limited_by_both_of_tcps_means)
 	tt_fd_close(there);
 }
 
+static bool
+paces_plainly(int fd)
+{
+	char name[16] = "";
+	socklen_t bytes = sizeof(name);
+
+	cr_assert(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &bytes) == 0);
+	return strcmp(name, "reno") == 0;
+}
+
+Test(net, a_connection_within_the_host_is_not_paced)
+{
+	int here, there;
+
+	connect_pair(&here, &there);
+	if (setsockopt(there, IPPROTO_TCP, TCP_CONGESTION, "reno", 4) != 0)
+		cr_skip("the administrator does not allow it");
+	cr_assert(eq(int, tt_tcp_tune(here, 30000), TUTTI_OK));
+	cr_assert(paces_plainly(here));
+	tt_fd_close(here);
+	tt_fd_close(there);
+}
+
 Test(net, every_time_limit_is_one_that_the_system_takes)
 {
 	static const int64_t limits[] = {INT64_MIN, -1, 0, 1, 999, 1000, 2000, 3600000, INT64_MAX};
