@@ -93,12 +93,19 @@ overdue(tutti_request *head, int64_t now_ns)
 static void
 report_overdue(tutti_comm *comm, const tutti_request *late, int64_t now_ns)
 {
-	char text[300], call[160];
+	const uint64_t running = comm->head->call.sequence;
+	const int awaited = tt_executor_awaited(comm->executor);
+	char text[300], call[160], which[64] = "", wait[128] = "";
 
 	comm->reported = true;
 	tt_call_print(&late->call, call, sizeof(call));
-	snprintf(text, sizeof(text), "operation %" PRIu64 " (%s) did not end within %" PRId64 " ms",
-	    late->call.sequence, call, late->timeout_ms);
+	/* Perhaps all ranks are well, and a connection between two of them carries nothing any more. */
+	if (late->call.sequence != running)
+		snprintf(which, sizeof(which), "in operation %" PRIu64 " ", running);
+	if (awaited >= 0)
+		snprintf(wait, sizeof(wait), ", %srank %d waits for rank %d", which, comm->rank, awaited);
+	snprintf(text, sizeof(text), "operation %" PRIu64 " (%s) did not end within %" PRId64 " ms%s",
+	    late->call.sequence, call, late->timeout_ms, wait);
 	tt_failure_report(comm->failure, TT_REPORT_TIMEOUT, -1, late->call.sequence, text, now_ns);
 }
 

@@ -628,6 +628,27 @@ tt_executor_in_stage(const struct tt_executor *x)
 	return x->stage_busy;
 }
 
+int
+tt_executor_awaited(const struct tt_executor *x)
+{
+	int taker = -1;
+
+	for (int i = 0; x->running && !x->stage_busy && i < x->run.window; i++) {
+		const struct lane *lane = &x->lanes[i];
+
+		for (uint32_t k = lane->nended; k < lane->nposted; k++) {
+			const struct slot *slot = &lane->slots[k];
+
+			if (slot->transfer.status != TUTTI_IN_PROGRESS)
+				continue;
+			if (slot->receives)
+				return slot->peer;
+			taker = slot->peer;
+		}
+	}
+	return taker;
+}
+
 void
 tt_executor_drop(struct tt_executor *x)
 {

@@ -265,6 +265,35 @@ Test(executor, every_algorithm_gives_the_defined_result, .timeout = 50)
 	}
 }
 
+Test(executor, who_waits_for_a_message_says_from_whom, .timeout = 20)
+{
+	const struct one one = {tt_algorithm_find(TT_BROADCAST, "binomial"), 1, 100000, false, 1, 1};
+	struct rank_data data[2] = {0};
+	struct job job = {0};
+	int moved = 0, ended = 0;
+
+	job_open(&job, 2);
+	cr_expect(eq(int, tt_executor_awaited(job.executor[0]), -1));
+	rank_open(&job, &one, 0, &data[0]);
+	cr_expect(eq(int, tt_executor_awaited(job.executor[0]), 1));
+	rank_open(&job, &one, 1, &data[1]);
+	for (long turn = 0; ended < 2 && turn < 10000000; turn++) {
+		ended = 0;
+		for (int r = 0; r < 2; r++) {
+			(void)tt_ports_progress(&job.ports[r]);
+			ended += tt_executor_advance(job.executor[r], &moved) == TUTTI_OK;
+		}
+	}
+	cr_expect(eq(int, ended, 2));
+	cr_expect(eq(int, tt_executor_awaited(job.executor[0]), -1));
+	for (int r = 0; r < 2; r++) {
+		tt_plan_fini(&data[r].plan);
+		free(data[r].in_memory);
+		free(data[r].out_memory);
+	}
+	job_close(&job);
+}
+
 /* Slices are computed from a rank's own plan, so every rank's plan must ask for the same scratch memory. */
 Test(executor, scratch_memory_is_the_same_on_every_rank, .timeout = 20)
 {
