@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/process.h"
 #include "comm/arguments.h"
 #include "comm/comm.h"
 
@@ -22,6 +23,19 @@ begin(tutti_comm *comm, const char *function, const tutti_options *options, tutt
 	if (options != NULL)
 		memcpy(full, options, tt_min_size(options->size, sizeof(*full)));
 	return TUTTI_OK;
+}
+
+/* Has this very call been made before, and can it go the shortest way? Then `status` is how it ended. */
+static inline bool
+again(tutti_comm *comm, const struct tt_intent *intent, const void *send, void *recv, const tutti_options *options,
+    tutti_request **request, tutti_status *status)
+{
+	if (request != NULL || comm == NULL || comm->generation != tt_process_generation())
+		return false;
+	if (options != NULL &&
+	    (options->size != sizeof(*options) || options->timeout_ms < -1 || options->algorithm != NULL))
+		return false;
+	return tt_shortcut_take(comm, intent, send, recv, options, status);
 }
 
 static tutti_status
@@ -60,7 +74,10 @@ tutti_all_reduce(tutti_comm *comm, const void *send, void *recv, size_t count, t
 	struct tt_intent intent = {
 	    .collective = TT_ALL_REDUCE, .count = count, .dtype = dtype, .op = op, .nothing = count == 0};
 	tutti_options full;
+	tutti_status status;
 
+	if (again(comm, &intent, send, recv, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_all_reduce", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
 	TT_TRY(tt_check_op(comm, op, dtype));
@@ -78,8 +95,11 @@ tutti_reduce_scatter(tutti_comm *comm, const void *send, void *recv, size_t recv
 	    .op = op,
 	    .nothing = recv_count == 0};
 	tutti_options full;
+	tutti_status status;
 	size_t all = 0;
 
+	if (again(comm, &intent, send, recv, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_reduce_scatter", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
 	TT_TRY(tt_check_op(comm, op, dtype));
@@ -95,8 +115,11 @@ tutti_all_gather(tutti_comm *comm, const void *send, void *recv, size_t send_cou
 	struct tt_intent intent = {
 	    .collective = TT_ALL_GATHER, .count = send_count, .dtype = dtype, .nothing = send_count == 0};
 	tutti_options full;
+	tutti_status status;
 	size_t all = 0;
 
+	if (again(comm, &intent, send, recv, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_all_gather", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
 	TT_TRY(whole(comm, send_count, &all));
@@ -111,7 +134,10 @@ tutti_broadcast(tutti_comm *comm, const void *send, void *recv, size_t count, tu
 	struct tt_intent intent = {
 	    .collective = TT_BROADCAST, .count = count, .dtype = dtype, .root = root, .nothing = count == 0};
 	tutti_options full;
+	tutti_status status;
 
+	if (again(comm, &intent, send, recv, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_broadcast", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
 	TT_TRY(tt_check_root(comm, root));
@@ -129,7 +155,10 @@ tutti_reduce(tutti_comm *comm, const void *send, void *recv, size_t count, tutti
 	struct tt_intent intent = {
 	    .collective = TT_REDUCE, .count = count, .dtype = dtype, .op = op, .root = root, .nothing = count == 0};
 	tutti_options full;
+	tutti_status status;
 
+	if (again(comm, &intent, send, recv, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_reduce", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
 	TT_TRY(tt_check_op(comm, op, dtype));
@@ -148,8 +177,11 @@ tutti_scatter(tutti_comm *comm, const void *send, void *recv, size_t recv_count,
 	struct tt_intent intent = {
 	    .collective = TT_SCATTER, .count = recv_count, .dtype = dtype, .root = root, .nothing = recv_count == 0};
 	tutti_options full;
+	tutti_status status;
 	size_t all = 0;
 
+	if (again(comm, &intent, send, recv, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_scatter", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
 	TT_TRY(tt_check_root(comm, root));
@@ -168,8 +200,11 @@ tutti_gather(tutti_comm *comm, const void *send, void *recv, size_t send_count, 
 	struct tt_intent intent = {
 	    .collective = TT_GATHER, .count = send_count, .dtype = dtype, .root = root, .nothing = send_count == 0};
 	tutti_options full;
+	tutti_status status;
 	size_t all = 0;
 
+	if (again(comm, &intent, send, recv, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_gather", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
 	TT_TRY(tt_check_root(comm, root));
@@ -188,8 +223,11 @@ tutti_all_to_all(tutti_comm *comm, const void *send, void *recv, size_t count_pe
 	struct tt_intent intent = {
 	    .collective = TT_ALL_TO_ALL, .count = count_per_peer, .dtype = dtype, .nothing = count_per_peer == 0};
 	tutti_options full;
+	tutti_status status;
 	size_t all = 0;
 
+	if (again(comm, &intent, send, recv, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_all_to_all", options, &full));
 	TT_TRY(tt_check_dtype(dtype));
 	TT_TRY(whole(comm, count_per_peer, &all));
@@ -202,7 +240,10 @@ tutti_barrier(tutti_comm *comm, const tutti_options *options, tutti_request **re
 {
 	const struct tt_intent intent = {.collective = TT_BARRIER, .dtype = TUTTI_INT8};
 	tutti_options full;
+	tutti_status status;
 
+	if (again(comm, &intent, NULL, NULL, options, request, &status))
+		return status;
 	TT_TRY(begin(comm, "tutti_barrier", options, &full));
 	return tt_comm_issue(comm, &intent, &full, request);
 }

@@ -239,9 +239,10 @@ void tt_comm_unlock(tutti_comm *comm);
 
 /* Is there one for calls like this, which has just been planned? The lock is held. */
 void tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt_shortcut *shortcut);
-/* Takes it, if the call is blocking and all is as usual: true, and how it ended. */
-bool tt_shortcut_take(
-    tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_status *status);
+/* Takes it, if all is as usual: true, and how the call ended. The call is an even one of a collective of the program's, a
+ * blocking one without a forced algorithm; it need not have been checked. False: nothing has happened. */
+bool tt_shortcut_take(tutti_comm *comm, const struct tt_intent *call, const void *send, void *recv,
+    const tutti_options *options, tutti_status *status);
 
 /* ---- sends and receives (messages.c); the lock is held ------------------------------------------------------------ */
 

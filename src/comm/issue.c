@@ -376,8 +376,6 @@ tt_comm_issue(tutti_comm *comm, const struct tt_intent *intent, const tutti_opti
 	tutti_request *issued = NULL;
 	tutti_status status;
 
-	if (request == NULL && tt_shortcut_take(comm, intent, options, &status))
-		return status;
 	TT_TRY(tt_group_check(comm, request));
 	tt_comm_lock(comm);
 	status = issue_locked(comm, intent, options, &issued);

@@ -37,6 +37,8 @@ tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt
 	const struct tt_run *run = &request->run;
 	const enum tt_collective collective = (enum tt_collective)request->call.collective;
 	const bool root = !tt_collective_has_root(collective) || request->call.root == comm->rank;
+	const bool gives = root || (collective != TT_BROADCAST && collective != TT_SCATTER);
+	const bool takes = root || (collective != TT_REDUCE && collective != TT_GATHER);
 	const int in = tt_collective_in_rows(collective, comm->size);
 	const int out = tt_collective_out_rows(collective, comm->size);
 	const size_t row = run->operands.in.count * run->operands.element;
@@ -48,8 +50,11 @@ tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt
 	shortcut->open = true;
 	shortcut->call = request->call;
 	shortcut->row_bytes = row;
-	shortcut->in_pieces = in > 1 && (root || collective != TT_SCATTER);
-	shortcut->out_pieces = out > 1 && (root || collective != TT_GATHER);
+	shortcut->in_bytes = gives ? row * (size_t)in : 0;
+	shortcut->out_bytes = takes ? row * (size_t)out : 0;
+	shortcut->place = (ptrdiff_t)row * comm->rank * (in > out ? 1 : out > in ? -1 : 0);
+	shortcut->in_pieces = in > 1 && gives;
+	shortcut->out_pieces = out > 1 && takes;
 	shortcut->job = (struct tt_node_job){.kind = (enum tt_step_kind)run->plan->steps[0].kind,
 	    .root = tt_collective_has_root(collective) ? tt_node_stage_member(comm->stage, request->call.root) : -1,
 	    .bytes = row,
@@ -59,15 +64,51 @@ tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt
 
 /* ---- taking it ---------------------------------------------------------------------------------------------------- */
 
+/* Are send and recv apart, as they were in the call before? If that was in place: are they again? */
+static bool
+fits(const struct tt_shortcut *shortcut, bool in_place, uintptr_t send, uintptr_t recv)
+{
+	if ((send == 0 && shortcut->in_bytes > 0) || (recv == 0 && shortcut->out_bytes > 0))
+		return false;
+	if (in_place)
+		return recv - send == (uintptr_t)shortcut->place;
+	return shortcut->in_bytes == 0 || shortcut->out_bytes == 0 || send + shortcut->in_bytes <= recv ||
+	       recv + shortcut->out_bytes <= send;
+}
+
+static struct tt_shortcut *
+find_one(tutti_comm *comm, struct tt_memo_key *key, bool in_place, const void *send, void *recv)
+{
+	struct tt_memo_entry *entry;
+
+	key->in_place = in_place;
+	entry = tt_memo_slot(&comm->memo, key);
+	if (!tt_memo_holds(entry, key) || !entry->shortcut.open ||
+	    !fits(&entry->shortcut, in_place, (uintptr_t)send, (uintptr_t)recv))
+		return NULL;
+	return &entry->shortcut;
+}
+
+/* Of the calls that have been made before, the one that this one repeats. */
+static struct tt_shortcut *
+find(tutti_comm *comm, const struct tt_intent *call, const void *send, void *recv, bool *in_place)
+{
+	struct tt_memo_key key = tt_comm_memo_key(call, NULL);
+	struct tt_shortcut *shortcut = find_one(comm, &key, false, send, recv);
+
+	*in_place = shortcut == NULL;
+	return shortcut != NULL ? shortcut : find_one(comm, &key, true, send, recv);
+}
+
 static void
-fill_pieces(const tutti_comm *comm, struct iovec *pieces, const void *base, size_t row)
+fill_pieces(const tutti_comm *comm, struct iovec *pieces, unsigned char *base, size_t row)
 {
 	for (int j = 0; j < comm->size; j++)
-		pieces[j] = (struct iovec){(unsigned char *)(uintptr_t)base + (size_t)j * row, row};
+		pieces[j] = (struct iovec){base + (size_t)j * row, row};
 }
 
 static tutti_status
-start(tutti_comm *comm, const struct tt_intent *intent, struct tt_shortcut *shortcut)
+start(tutti_comm *comm, unsigned char *send, unsigned char *recv, struct tt_shortcut *shortcut)
 {
 	struct tt_node_job *const job = tt_node_stage_job(comm->stage);
 	struct iovec *const pieces = tt_executor_stage_pieces(comm->executor);
@@ -80,12 +121,12 @@ start(tutti_comm *comm, const struct tt_intent *intent, struct tt_shortcut *shor
 	job->mark = &shortcut->call;
 	job->pieces = pieces;
 	job->into = pieces + comm->size;
-	job->src = intent->send;
-	job->dst = intent->recv;
+	job->src = shortcut->in_bytes > 0 ? send : NULL;
+	job->dst = shortcut->out_bytes > 0 ? recv : NULL;
 	if (shortcut->in_pieces)
-		fill_pieces(comm, pieces, intent->send, shortcut->row_bytes);
+		fill_pieces(comm, pieces, send, shortcut->row_bytes);
 	if (shortcut->out_pieces)
-		fill_pieces(comm, pieces + (shortcut->in_pieces ? comm->size : 0), intent->recv, shortcut->row_bytes);
+		fill_pieces(comm, pieces + (shortcut->in_pieces ? comm->size : 0), recv, shortcut->row_bytes);
 	tt_node_stage_start(comm->stage, job);
 	status = tt_node_stage_advance(comm->stage, &moved, &rank, &mark);
 	tt_failure_called(comm->failure, &shortcut->call); /* while the others' lines are on their way */
@@ -140,27 +181,31 @@ is_quiet(tutti_comm *comm)
 }
 
 bool
-tt_shortcut_take(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options, tutti_status *status)
+tt_shortcut_take(tutti_comm *comm, const struct tt_intent *call, const void *send, void *recv,
+    const tutti_options *options, tutti_status *status)
 {
-	struct tt_memo_key key;
-	struct tt_memo_entry *entry;
+	struct tt_intent intent;
+	struct tt_shortcut *shortcut;
+	bool in_place;
 
-	if (comm->stage == NULL || options->algorithm != NULL || intent->uneven || intent->next_run != NULL ||
-	    intent->flags != 0 || intent->op > TUTTI_BXOR)
+	if (comm->stage == NULL || (unsigned)call->dtype > UINT8_MAX || (unsigned)call->op > TUTTI_BXOR)
 		return false;
 	if (pthread_mutex_trylock(&comm->lock) != 0)
 		return false;
-	key = tt_comm_memo_key(intent, NULL);
-	entry = tt_memo_slot(&comm->memo, &key);
-	if (!is_quiet(comm) || !tt_memo_holds(entry, &key) || !entry->shortcut.open) {
+	shortcut = find(comm, call, send, recv, &in_place);
+	if (shortcut == NULL || !is_quiet(comm)) {
 		tt_comm_unlock(comm);
 		return false;
 	}
-	if (TT_LIKELY(ends_soon(comm, start(comm, intent, &entry->shortcut)))) {
+	if (TT_LIKELY(ends_soon(comm, start(comm, (unsigned char *)(uintptr_t)send, recv, shortcut)))) {
 		tt_failure_finished(comm->failure, comm->issued);
 		*status = TUTTI_OK;
 	} else {
-		*status = go_the_long_way(comm, intent, options);
+		intent = *call;
+		intent.send = shortcut->in_bytes > 0 ? send : NULL;
+		intent.recv = shortcut->out_bytes > 0 ? recv : NULL;
+		intent.in_place = in_place;
+		*status = go_the_long_way(comm, &intent, options);
 	}
 	tt_comm_unlock(comm);
 	return true;

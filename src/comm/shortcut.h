@@ -8,6 +8,9 @@
  * request is made after all, takes the job over as it stands, and goes the long way: every check, deadline and
  * error is there.
  *
+ * What the call's arguments have in common with the one before, which has been checked, is not checked again: the same
+ * collective, count, type, operator and root. The buffers are.
+ *
  * The rule that keeps it correct: for the other ranks there is no difference. The call takes the same number, says the
  * same mark, and is remembered for an inquest.
  */
@@ -22,6 +25,8 @@ struct tt_shortcut {
 	bool open; /* false: there is none */
 	bool in_pieces, out_pieces; /* send or recv has a row for each member */
 	size_t row_bytes;
+	size_t in_bytes, out_bytes; /* of this rank's send and recv */
+	ptrdiff_t place; /* in place recv begins so far behind send */
 	struct tt_call call; /* but for the number */
 	struct tt_node_job job; /* but for addresses and the mark */
 };

@@ -185,7 +185,8 @@ take_mark(struct tt_node_stage *s, const unsigned char *mark)
 	s->remembered = false;
 	if (s->noted)
 		memset(s->mark + TT_MARK_NOTE_AT, 0, TT_MARK_NOTE_BYTES);
-	if (memcmp(s->mark, mark, TUTTI_MARK_BYTES) != 0) /* an operation may have several jobs */
+	/* An operation may have several jobs. */
+	if (memcmp(s->mark, mark, 8) != 0 || memcmp(s->mark + 8, mark + 8, TUTTI_MARK_BYTES - 8) != 0)
 		memcpy(s->previous, s->mark, sizeof(s->previous));
 	memcpy(s->mark, mark, 8);
 	memcpy(s->mark + 8, mark + 8, TUTTI_MARK_BYTES - 8);
