@@ -24,6 +24,8 @@
 #include "base/memory.h"
 #include "engine/combine.h"
 
+#define PLAIN_SOURCES 16
+
 struct slot {
 	tutti_transfer transfer;
 	struct tt_fold_context fold;
@@ -45,6 +47,7 @@ struct lane {
 	struct tt_pieces *operands; /* of a local step */
 	struct tt_scratch scratch;
 	size_t scratch_room; /* bytes of it */
+	struct tt_cut cut;
 };
 
 struct tt_executor {
@@ -58,7 +61,6 @@ struct tt_executor {
 	struct tt_node_stage *stage; /* NULL: this rank shares no memory */
 	struct iovec *stage_pieces; /* one for each member, twice, and two of room */
 	bool stage_busy;
-	bool uses_scratch; /* this run's plan does */
 	uint64_t note; /* of this run, as far as it has been heard of: 0 = there are several */
 };
 
@@ -134,21 +136,14 @@ static tutti_status
 executor_fit(struct tt_executor *x, const struct tt_run *run)
 {
 	const struct tt_plan *plan = run->plan;
-	uint32_t slots = x->slots_room, pieces = x->pieces_room, operands = x->operands_room, most = 0;
+	const uint32_t most = plan->rows_most * 2;
+	uint32_t slots = x->slots_room, pieces = x->pieces_room, operands = x->operands_room;
 	bool grow = slots == 0;
 
 	if (plan->posted_most > slots || slots == 0)
 		slots = plan->posted_most + 4;
-	x->uses_scratch = false;
-	for (uint32_t i = 0; i < plan->nspans; i++) {
-		x->uses_scratch = x->uses_scratch || plan->spans[i].buffer == TT_TMP;
-		if ((uint32_t)plan->spans[i].rows * 2 > most)
-			most = (uint32_t)plan->spans[i].rows * 2;
-	}
 	pieces = most > pieces ? most : pieces;
-	for (uint32_t i = 0; i < plan->nsteps; i++)
-		if (plan->steps[i].nspans > operands)
-			operands = plan->steps[i].nspans;
+	operands = plan->spans_most > operands ? plan->spans_most : operands;
 	if (run->has_note && most + 1 + run->operands.nportions > pieces)
 		pieces = most + 1 + run->operands.nportions;
 	pieces = pieces == 0 ? 2 : pieces;
@@ -186,7 +181,7 @@ executor_fit_scratch(struct tt_executor *x, const struct tt_run *run)
 	const struct tt_plan *plan = run->plan;
 	size_t slot, bytes;
 
-	if (!x->uses_scratch)
+	if (!plan->uses_tmp)
 		return TUTTI_OK;
 	slot = tt_operand_slot_bytes(&run->operands, plan->tmp_parts, plan->tmp_of);
 	if (!tt_mul_size(slot, (size_t)plan->tmp_slots, &bytes))
@@ -224,11 +219,18 @@ step_span(const struct tt_executor *x, const struct tt_step *step, int i)
 }
 
 static struct tt_pieces
-resolve(const struct tt_executor *x, const struct lane *lane, const struct tt_span *span, struct iovec *room,
-    size_t *bytes)
+resolve(const struct tt_executor *x, struct lane *lane, const struct tt_span *span, struct iovec *room, size_t *bytes)
 {
 	struct tt_pieces pieces = {room, 0};
+	unsigned char *at;
+	size_t elements;
 
+	if (tt_operand_piece(&x->run.operands, &lane->scratch, &lane->cut, span, lane->slice, &at, &elements)) {
+		*bytes = elements * x->run.operands.element;
+		room[0] = (struct iovec){at, *bytes};
+		pieces.n = elements > 0;
+		return pieces;
+	}
 	pieces.n = tt_operand_pieces(&x->run.operands, &lane->scratch, span, lane->slice, room, bytes);
 	return pieces;
 }
@@ -246,11 +248,46 @@ arithmetic(const struct tt_executor *x, const struct tt_step *step)
 	return tt_executor_arithmetic(&x->run, step);
 }
 
+/* A step whose operands are one piece each. False: it is another one, and nothing has happened. */
+static bool
+plain_step(struct tt_executor *x, struct lane *lane, const struct tt_step *step)
+{
+	const struct tt_span *span = step_span(x, step, 0);
+	const void *from[PLAIN_SOURCES];
+	unsigned char *dst, *at;
+	struct tt_arithmetic how;
+	size_t room, n = 0;
+
+	if (step->nspans > PLAIN_SOURCES + 1 ||
+	    !tt_operand_piece(&x->run.operands, &lane->scratch, &lane->cut, span, lane->slice, &dst, &room))
+		return false;
+	for (int i = 1; i < step->nspans; i++) {
+		if (!tt_operand_piece(&x->run.operands, &lane->scratch, &lane->cut, span + i, lane->slice, &at, &n))
+			return false;
+		from[i - 1] = at;
+	}
+	if (room != n)
+		return false;
+	if (n == 0)
+		return true;
+	if (step->kind == TT_COPY) {
+		if (dst != from[0])
+			memcpy(dst, from[0], n * x->run.operands.element);
+		return true;
+	}
+	how = arithmetic(x, step);
+	tt_arithmetic_reduce(&how, how.finish, dst, from, step->nspans - 1, n, 0);
+	return true;
+}
+
 static void
 local_step(struct tt_executor *x, struct lane *lane, const struct tt_step *step)
 {
 	struct tt_arithmetic how;
 	size_t bytes = 0;
+
+	if (TT_LIKELY(plain_step(x, lane, step)))
+		return;
 
 	for (int i = 0; i < step->nspans; i++)
 		lane->operands[i] = resolve(
@@ -566,6 +603,7 @@ tt_executor_start(struct tt_executor *x, const struct tt_run *run)
 		lane->nposted = lane->nended = 0;
 		lane->waiting_room = false;
 		lane->scratch.like = tt_operand_like(&x->run.operands);
+		lane->cut.of = 0;
 	}
 	(void)tt_executor_advance(x, &moved); /* a failure is found again by the caller's advance */
 	return TUTTI_OK;

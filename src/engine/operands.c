@@ -74,6 +74,21 @@ parts_range(size_t width, int slices, int slice, int part, int parts, int of, si
 	*len = last + last_len - first;
 }
 
+void
+tt_cut_make(struct tt_cut *cut, size_t width, int slices, int slice, int32_t of)
+{
+	size_t len = width;
+
+	cut->width = width;
+	cut->slice = slice;
+	cut->of = of;
+	cut->begin = 0;
+	if (slices > 1)
+		tt_part(width, (size_t)slices, (size_t)slice, &cut->begin, &len);
+	cut->each = of == 1 ? len : len / (size_t)of;
+	cut->more = of == 1 ? 0 : len % (size_t)of;
+}
+
 static uint32_t
 add_piece(struct iovec *pieces, uint32_t n, unsigned char *at, size_t len)
 {

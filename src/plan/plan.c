@@ -253,10 +253,25 @@ tt_plan_node(
 	add(plan, kind, root, (struct tt_span[]){dst, src}, barrier ? 0 : 2, flags);
 }
 
+/* What whoever runs the plan needs to know before every run of it. */
+static void
+sum_up(struct tt_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->nspans; i++) {
+		plan->uses_tmp = plan->uses_tmp || plan->spans[i].buffer == TT_TMP;
+		if ((uint32_t)plan->spans[i].rows > plan->rows_most)
+			plan->rows_most = (uint32_t)plan->spans[i].rows;
+	}
+	for (uint32_t i = 0; i < plan->nsteps; i++)
+		if (plan->steps[i].nspans > plan->spans_most)
+			plan->spans_most = plan->steps[i].nspans;
+}
+
 tutti_status
 tt_plan_end(struct tt_plan *plan)
 {
 	tt_plan_wait(plan);
+	sum_up(plan);
 	return plan->error;
 }
 

@@ -128,6 +128,10 @@ struct tt_plan {
 	uint32_t posted; /* of the builder: transfers since the last wait */
 	uint32_t posted_most; /* most transfers posted between two waits */
 	uint32_t pieces_most; /* most pieces a span of a posted step can have (rows × at most 2) */
+	/* Once ended: */
+	uint32_t rows_most; /* of a span */
+	uint32_t spans_most; /* of a step */
+	bool uses_tmp;
 	tutti_status error; /* the first failure of the builder; later calls do nothing */
 };
 
