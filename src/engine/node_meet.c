@@ -67,8 +67,9 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 		line->past = s->past;
 	}
 	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in reached() */
-	tt_prefetch_write(
-	    &s->lines[s->me].line[(tick + 1) % 2]); /* its readers have gone; it comes during the wait */
+	/* Its readers have gone, and it comes during the wait. Where cores are shared, they have not all run since. */
+	if (!s->shares_cores)
+		tt_prefetch_write(&s->lines[s->me].line[(tick + 1) % 2]);
 	tt_stage_wake_sleepers(s);
 	if (tick == s->first)
 		tt_stage_remember(s);
