@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * measure.c - the same measurement for every library: the input is rewritten by its owner before each call, all ranks
- * start together (stage.h), an iteration lasts until the slowest rank is back, and the result is checked.
+ * start at one time (stage.h), an iteration lasts until the slowest rank is back, and the result is checked.
  *
  *	measure COLLECTIVE,... BYTES,... ITERATIONS COLD
  *
@@ -136,7 +136,7 @@ one_call(struct run *r, const char *what, size_t count, int iteration, double *u
 	rewrite(r, what, count, iteration);
 	if (peer.barrier() != 0)
 		return -1;
-	start = stage_meet(r->stage);
+	start = stage_start(r->stage);
 	if (call(r, what, count) != 0)
 		return -1;
 	*us = stage_latest(r->stage, stage_now_us()) - start;

@@ -17,6 +17,7 @@
 #define HANDOFFS 500
 #define NAP_NS 10000
 #define LINE 64
+#define LEAD_US 1 /* by when all know of the start: some handoffs, and a clock read */
 
 /* A line of its own each, so that no waiter disturbs another. */
 struct line {
@@ -103,6 +104,17 @@ stage_meet(struct stage *s)
 			pause_a_little(s);
 	}
 	return p->released_us;
+}
+
+double
+stage_start(struct stage *s)
+{
+	const double lead = s->wait == STAGE_SPINS ? LEAD_US : 0;
+	const double start = stage_meet(s) + lead;
+
+	while (lead > 0 && stage_now_us() < start)
+		;
+	return start;
 }
 
 double

@@ -25,6 +25,9 @@ struct stage;
 struct stage *stage_open(int rank, int size, enum stage_wait wait);
 /* All ranks leave together; gives the time (microseconds) at which the last one came. */
 double stage_meet(struct stage *stage);
+/* The same, but all ranks leave at one time, which it gives, and not in the order in which they hear of each other. Where
+ * waits do not spin it is as stage_meet(). */
+double stage_start(struct stage *stage);
 /* The latest `us` of all ranks; all call it. */
 double stage_latest(struct stage *stage, double us);
 /* One way between ranks 0 and 1, nanoseconds; 0 if there is one rank, or more ranks than cores. All call it. */
