@@ -143,8 +143,10 @@ tt_comm_end_all(tutti_comm *comm)
 	tt_lineage_taint(&comm->lineage);
 	tt_ports_cancel(&comm->ports);
 	tt_executor_drop(comm->executor);
-	if (comm->stage != NULL)
+	if (comm->stage != NULL) {
+		tt_node_stage_take_back(comm->stage);
 		tt_node_stage_withdraw(comm->stage); /* before the program has its memory back */
+	}
 	while (comm->head != NULL) {
 		tutti_request *request = comm->head;
 

@@ -76,6 +76,16 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 }
 
 void
+tt_node_stage_take_back(struct tt_node_stage *s)
+{
+	struct tt_stage_line *line = s->lines[s->me].line;
+
+	for (int i = 0; s->phase != TT_STAGE_ENDED && i < 2; i++)
+		if (tt_load_relaxed(&line[i].tick) > s->first)
+			tt_store_release(&line[i].tick, s->first); /* pairs with the acquire in reached() */
+}
+
+void
 tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks)
 {
 	tt_store_release(&s->lines[s->me].done.ticks, ticks); /* pairs with the acquire in reached() */

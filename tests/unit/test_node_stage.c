@@ -460,6 +460,37 @@ Test(node_stage, another_call_is_a_mismatch_that_names_its_rank, .timeout = 10)
 	free(shared);
 }
 
+Test(node_stage, who_has_taken_its_arrival_back_is_not_met, .timeout = 10)
+{
+	const unsigned char mark[2][TUTTI_MARK_BYTES] = {"first", "second"};
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(2, &few), 4096));
+	struct tt_node_job job = {.kind = TT_NODE_BARRIER, .mark = mark[0]};
+	const int ranks[2] = {0, 1};
+	struct tt_node_stage *stage[2];
+	const void *said;
+	int moved = 0, rank;
+
+	memset(shared, 0, tt_node_stage_need(2, &few));
+	for (int m = 0; m < 2; m++)
+		cr_assert(eq(int, tt_node_stage_create(shared, 2, m, ranks, &few, &stage[m]), TUTTI_OK));
+	tt_node_stage_start(stage[0], &job);
+	tt_node_stage_start(stage[1], &job);
+	(void)tt_node_stage_advance(stage[0], &moved, &rank, &said);
+	cr_expect(eq(int, tt_node_stage_advance(stage[1], &moved, &rank, &said), TUTTI_OK));
+	/* After a job that has ended it changes nothing: who is late in that one still ends it. */
+	tt_node_stage_take_back(stage[1]);
+	cr_expect(eq(int, tt_node_stage_advance(stage[0], &moved, &rank, &said), TUTTI_OK));
+	job.mark = mark[1];
+	tt_node_stage_start(stage[0], &job);
+	cr_expect(eq(int, tt_node_stage_advance(stage[0], &moved, &rank, &said), TUTTI_IN_PROGRESS));
+	tt_node_stage_take_back(stage[0]);
+	tt_node_stage_start(stage[1], &job);
+	cr_expect(eq(int, tt_node_stage_advance(stage[1], &moved, &rank, &said), TUTTI_IN_PROGRESS));
+	for (int m = 0; m < 2; m++)
+		tt_node_stage_destroy(stage[m]);
+	free(shared);
+}
+
 Test(node_stage, a_wake_before_the_sleep_ends_it, .timeout = 10)
 {
 	const unsigned char mark[TUTTI_MARK_BYTES] = "mark";
