@@ -164,8 +164,10 @@ derive_all(const struct tt_calibration *c)
 	if (constants->source[TT_CONSTANT_COPY_SHARED] == TT_CONSTANT_MEASURED)
 		derive(constants, TT_CONSTANT_SHM_BYTE, 2 * constants->value[TT_CONSTANT_COPY_SHARED]);
 	/* A busy machine leaves no time for it: better a guess from what was measured than from other machines. */
-	derive(constants, TT_CONSTANT_COPY_MEMORY, BEYOND * constants->value[TT_CONSTANT_COPY_SHARED]);
-	derive(constants, TT_CONSTANT_SHM_ONE_WAY, ONE_WAY * constants->value[TT_CONSTANT_SHM_BYTE]);
+	if (constants->source[TT_CONSTANT_COPY_SHARED] == TT_CONSTANT_MEASURED)
+		derive(constants, TT_CONSTANT_COPY_MEMORY, BEYOND * constants->value[TT_CONSTANT_COPY_SHARED]);
+	if (constants->source[TT_CONSTANT_SHM_BYTE] != TT_CONSTANT_ASSUMED)
+		derive(constants, TT_CONSTANT_SHM_ONE_WAY, ONE_WAY * constants->value[TT_CONSTANT_SHM_BYTE]);
 	derive(constants, TT_CONSTANT_CACHE, (double)c->l2_bytes);
 	/* Where they were faster they pay from that size on, or where the result would fill half of the last cache. */
 	if (constants->source[TT_CONSTANT_COPY_STREAM] == TT_CONSTANT_MEASURED)

@@ -12,8 +12,7 @@ check "hello is alone without a launcher" expect "rank 0 of 1: the sum is 1" "$(
 check "hello adds up over three ranks" expect \
 	"rank 0 of 3: the sum is 6 rank 1 of 3: the sum is 6 rank 2 of 3: the sum is 6" \
 	"$("$tutti" run -n 3 --timeout 30 --no-prefix "$hello" | sort | tr '\n' ' ' | sed 's/ $//')"
-trace=$(mktemp)
-trap 'rm -f "$trace"' EXIT
+trace=$work/trace
 # Of each rank: a process, a row, and operations that take no negative time and end well.
 read_trace() {
 	python3 - "$1" "$2" <<'PYTHON'

@@ -85,8 +85,9 @@ struct Block {
 		int64_t sum = 0;
 
 		even = sizes.empty();
-		TORCH_CHECK(
-		    !even || total % n == 0, title, " cannot divide ", total, " elements among ", n, " ranks");
+		TORCH_CHECK(!even || (total % n == 0 && rows % ranks == 0), title, " cannot divide ",
+		    rows > 0 ? rows : static_cast<int64_t>(total), rows > 0 ? " rows" : " elements", " among ", n,
+		    " ranks");
 		counts.assign(even ? n : 0, total / n);
 		for (const int64_t size : sizes) {
 			TORCH_CHECK(size >= 0, title, " was given a negative split size");

@@ -286,8 +286,8 @@ Group::hurry(Work &work)
 	wake();
 }
 
-/* A work that the finisher is to drive, its driver locked: a message that is due, or the oldest collective if one is due, as
- * they end in the order of issue. */
+/* A work that the finisher is to drive, its driver locked: the oldest collective if one is due, as they end in the order of
+ * issue, else a message that is due. Many messages that wait for long must not keep collectives from their turn. */
 inline WorkPtr
 Group::next()
 {
@@ -296,17 +296,19 @@ Group::next()
 	bool due = false;
 
 	for (const WorkPtr &work : pending_) {
-		const bool ripe = now >= work->due_;
-
-		if (!work->is_message()) {
-			oldest = oldest ? oldest : work;
-			due = due || ripe;
-		} else if (ripe && work->driver_.try_lock()) {
+		if (work->is_message())
+			continue;
+		oldest = oldest ? oldest : work;
+		due = due || now >= work->due_;
+	}
+	if (due && oldest->driver_.try_lock())
+		return oldest;
+	for (const WorkPtr &work : pending_)
+		if (work->is_message() && now >= work->due_ && work->driver_.try_lock()) {
 			work->due_ = now + grace; /* for when this step has not ended it */
 			return work;
 		}
-	}
-	return due && oldest->driver_.try_lock() ? oldest : WorkPtr();
+	return {};
 }
 
 inline void
