@@ -68,10 +68,18 @@ tt_remote_read(const struct tt_remote *card, void *to, uint64_t from, size_t byt
 	unsigned char *at = to;
 
 	do {
-		const ssize_t n = read_some(card, at, from, tt_min_size(bytes, CALL_MOST));
+		ssize_t n = read_some(card, at, from, tt_min_size(bytes, CALL_MOST));
 
-		if (n < 0)
-			return errno;
+		if (n < 0) {
+			const int error = errno;
+			unsigned char byte;
+
+			if (error != EFAULT || bytes == 0 || read_some(card, &byte, from, 1) != 1)
+				return error;
+			/* It is `to` that cannot be written: the fault belongs here, as with any other copy. */
+			*(volatile unsigned char *)at = byte;
+			n = 1;
+		}
 		at += n;
 		from += (uint64_t)n;
 		bytes -= (size_t)n;

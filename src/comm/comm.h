@@ -231,6 +231,8 @@ void tt_comm_end_all(tutti_comm *comm);
 void tt_comm_pop(tutti_comm *comm);
 /* The head's run has failed: reports why, once. */
 void tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now_ns);
+/* See tt_ports_culprit(). */
+int tt_comm_culprit(const tutti_comm *comm, int peer, char *message, size_t bytes, tutti_status *status);
 /* The lock for a thread that is about to drive or to issue. */
 void tt_comm_lock(tutti_comm *comm);
 void tt_comm_unlock(tutti_comm *comm);

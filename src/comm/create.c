@@ -907,7 +907,8 @@ tutti_comm_destroy(tutti_comm *comm)
 	tt_family_leave(comm);
 	tt_comm_progress_stop(comm);
 	if (comm->world != NULL && !tt_failure_raised(comm->failure))
-		tt_failure_leave(comm->failure);
+		tt_failure_leave(
+		    comm->failure, comm->head != NULL && comm->stage != NULL && tt_node_stage_is_owed(comm->stage));
 	if (tt_comm_busy(comm)) { /* else what was sent must still arrive */
 		tt_ports_cancel(&comm->ports);
 		tt_lineage_taint(&comm->lineage);

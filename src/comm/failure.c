@@ -485,9 +485,10 @@ tt_failure_alarm(struct tt_failure *f, int64_t now_ns)
 }
 
 void
-tt_failure_leave(struct tt_failure *f)
+tt_failure_leave(struct tt_failure *f, bool unfinished)
 {
-	struct tt_failure_message m = {.type = TT_MESSAGE_LEAVING, .issued = tt_load_acquire(&f->issued)};
+	struct tt_failure_message m = {.type = TT_MESSAGE_LEAVING,
+	    .issued = unfinished ? tt_load_relaxed(&f->finished) : tt_load_acquire(&f->issued)};
 
 	f->ways.send(f->ways.context, -1, &m, sizeof(m));
 }

@@ -81,7 +81,8 @@ void tt_failure_message(struct tt_failure *failure, int from, const void *bytes,
 void tt_failure_left(struct tt_failure *failure, int rank);
 void tt_failure_alarm(struct tt_failure *failure, int64_t now_ns);
 
-/* Tells the others how far this rank came before it says goodbye. */
-void tt_failure_leave(struct tt_failure *failure);
+/* Tells the others how far this rank came before it says goodbye. `unfinished`: what it has begun and not ended, others
+ * cannot end either. */
+void tt_failure_leave(struct tt_failure *failure, bool unfinished);
 
 #endif /* TT_COMM_FAILURE_H */

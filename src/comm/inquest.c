@@ -252,7 +252,7 @@ judge_link(struct tt_failure *f, int64_t now_ns)
 		return;
 	tt_failure_describe(&error, TT_REPORT_LINK, f->inquest.accused, f->inquest.sequence, f->inquest.text);
 	if (n > 0 && (f->inquest.accused < 0 || f->ranks[f->inquest.accused].answered)) {
-		if (now_ns < f->inquest.ends_ns + LINK_NS)
+		if (now_ns < f->inquest.ends_ns + (f->inquest.accused < 0 ? INQUEST_NS - LINK_NS : LINK_NS))
 			return; /* perhaps they are only slow */
 		list_ranks(list, sizeof(list), silent, n);
 		tt_error_fill(&error, TUTTI_ERR_PEER, silent, n, 0, "%s %s not answer any more (%.300s)", list,

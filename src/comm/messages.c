@@ -78,7 +78,7 @@ report_fault(tutti_comm *comm, const struct tt_p2p_fault *fault)
 	if (fault->peer < 0)
 		snprintf(why, sizeof(why), "%.200s", tt_last_error()->message);
 	else
-		accused = tt_ports_culprit(&comm->ports, fault->peer, why, sizeof(why), &status);
+		accused = tt_comm_culprit(comm, fault->peer, why, sizeof(why), &status);
 	if (fault->peer >= 0 && status == TUTTI_OK)
 		snprintf(why, sizeof(why), "rank %d broke the protocol of sends and receives", fault->peer);
 	snprintf(text, sizeof(text), "%s; seen by rank %d in a send or receive", why, comm->rank);

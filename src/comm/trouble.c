@@ -45,6 +45,18 @@ report_mismatch(tutti_comm *comm, const tutti_request *request, const struct tt_
 	    theirs.sequence > 0 && theirs.sequence < mine ? theirs.sequence : mine, text, now_ns);
 }
 
+static bool
+has_left(void *failure, int rank)
+{
+	return tt_failure_has_left(failure, rank);
+}
+
+int
+tt_comm_culprit(const tutti_comm *comm, int peer, char *message, size_t bytes, tutti_status *status)
+{
+	return tt_ports_culprit(&comm->ports, peer, has_left, comm->failure, message, bytes, status);
+}
+
 void
 tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now_ns)
 {
@@ -63,7 +75,7 @@ tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_t now
 	}
 	tt_call_print(&request->call, call, sizeof(call));
 	if (fault->peer >= 0)
-		accused = tt_ports_culprit(&comm->ports, fault->peer, why, sizeof(why), &status);
+		accused = tt_comm_culprit(comm, fault->peer, why, sizeof(why), &status);
 	if (status == TUTTI_OK)
 		snprintf(why, sizeof(why), "%.255s",
 		    tt_last_error()->status == fault->status ? tt_last_error()->message
@@ -120,7 +132,7 @@ look_at_queue(tutti_comm *comm, tutti_request *head, int64_t now_ns)
 	rank = tt_failure_deserter(comm->failure, head->call.sequence);
 	if (rank >= 0) {
 		snprintf(text, sizeof(text),
-		    "rank %d has destroyed its communicator without calling operation %" PRIu64 " (%s)", rank,
+		    "rank %d has destroyed its communicator before operation %" PRIu64 " (%s) was over", rank,
 		    head->call.sequence, call);
 		tt_failure_report(comm->failure, TT_REPORT_DEATH, rank, head->call.sequence, text, now_ns);
 		return;

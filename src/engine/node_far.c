@@ -156,10 +156,18 @@ tt_node_stage_withdraw(struct tt_node_stage *s)
 	tt_fence_seq_cst(); /* pairs with the one in tt_far_withdrawn(): before what the program does next */
 }
 
+bool
+tt_node_stage_is_owed(const struct tt_node_stage *s)
+{
+	return s->is_large && s->phase != TT_STAGE_ENDED;
+}
+
 static const char *
 reason(int refusal)
 {
 	switch (refusal) {
+	case ENOMEM:
+		return "the kernel has no memory for it";
 	case ESRCH:
 		return "its process is gone";
 	case EFAULT:

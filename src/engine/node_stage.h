@@ -65,6 +65,8 @@ void tt_node_stage_use_remotes(struct tt_node_stage *stage, const struct tt_remo
 /* The job in progress, and all others, end here: what this member had lent to the others is its own again. A member that
  * still reads it will not say that it has ended. */
 void tt_node_stage_withdraw(struct tt_node_stage *stage);
+/* Is a job in progress that others cannot end once this member has withdrawn? */
+bool tt_node_stage_is_owed(const struct tt_node_stage *stage);
 /* After a failure: members that come to the job in progress from now on do not meet this one there. They will hear why. */
 void tt_node_stage_take_back(struct tt_node_stage *stage);
 void tt_node_stage_destroy(struct tt_node_stage *stage);

@@ -101,7 +101,8 @@ tt_ports_error(const struct tt_ports *ports, int peer, char *message, size_t byt
 }
 
 int
-tt_ports_culprit(const struct tt_ports *ports, int peer, char *message, size_t bytes, tutti_status *status)
+tt_ports_culprit(const struct tt_ports *ports, int peer, bool (*has_left)(void *context, int rank), void *context,
+    char *message, size_t bytes, tutti_status *status)
 {
 	*status = tt_ports_error(ports, peer, message, bytes);
 	if (*status != TUTTI_ERR_ABORTED)
@@ -110,7 +111,8 @@ tt_ports_culprit(const struct tt_ports *ports, int peer, char *message, size_t b
 		char why[256];
 		tutti_status found;
 
-		if (r == peer || ports->peers[r].link == NULL || ports->peers[r].port != ports->peers[peer].port)
+		if (r == peer || ports->peers[r].link == NULL || ports->peers[r].port != ports->peers[peer].port ||
+		    has_left(context, r))
 			continue;
 		found = tt_ports_error(ports, r, why, sizeof(why));
 		if (found == TUTTI_OK || found == TUTTI_ERR_ABORTED)

@@ -73,8 +73,10 @@ tt_ports_progress(struct tt_ports *ports)
 /* Why the link to `peer` is dead. */
 tutti_status tt_ports_error(const struct tt_ports *ports, int peer, char *message, size_t bytes);
 /* Whose end is the reason for that of the link to `peer`: its own, or that of the peer whose link took it along; -1 = it
- * is not known here. message and status are of the link that was found. */
-int tt_ports_culprit(const struct tt_ports *ports, int peer, char *message, size_t bytes, tutti_status *status);
+ * is not known here. message and status are of the link that was found. Whoever has left is no
+ * reason. */
+int tt_ports_culprit(const struct tt_ports *ports, int peer, bool (*has_left)(void *context, int rank), void *context,
+    char *message, size_t bytes, tutti_status *status);
 /* Ends everything that is pending and forgets the callers' buffers; nothing works afterwards. */
 void tt_ports_cancel(struct tt_ports *ports);
 /* Sleeps until something may have happened, the bell rings, or the time has passed. */

@@ -42,6 +42,43 @@ one_leaves_early(struct job_rank *me)
 	return failed != 0 ? failed : report_destroy(me, comm, descriptors);
 }
 
+/* Rank 0 is gone before its own scatter is over: its memory may not be read any more. */
+static int
+one_leaves_in_the_middle(struct job_rank *me)
+{
+	const struct report expected = {.status = TUTTI_ERR_PEER, .ranks = {0}, .nranks = 1};
+	const size_t row = 100000, whole = row * (size_t)me->size;
+	const int descriptors = job_descriptors();
+	int32_t *send = calloc(whole, sizeof(*send)), *recv = calloc(row, sizeof(*recv));
+	tutti_request *request = NULL;
+	tutti_comm *comm;
+	tutti_status status;
+	int failed = 1;
+
+	if (send == NULL || recv == NULL || make_comm(me, 30000, &comm) != 0)
+		return 1;
+	job_doing(me, "a scatter whose root leaves");
+	if (me->rank == 0) {
+		status = tutti_scatter(comm, send, recv, row, TUTTI_INT32, 0, NULL, &request);
+		failed = status == TUTTI_OK ? report_destroy(me, comm, descriptors)
+					    : job_complain_status(me, status, "scatter");
+		job_meet(me, AT_REPORT);
+		(void)tutti_wait(&request);
+	} else {
+		job_sleep_us(100000);
+		status = tutti_scatter(comm, send, recv, row, TUTTI_INT32, 0, NULL, NULL);
+		/* Whoever had its row before has it. */
+		while (status == TUTTI_OK)
+			status = tutti_barrier(comm, NULL, NULL);
+		failed = report_check(me, comm, status, &expected);
+		job_meet(me, AT_REPORT);
+		failed = failed != 0 ? failed : report_destroy(me, comm, descriptors);
+	}
+	free(send);
+	free(recv);
+	return failed;
+}
+
 /* ---- the last words arrive --------------------------------------------------------------------------------------- */
 
 #define LARGE 300000
@@ -117,5 +154,7 @@ all_leave_at_once(struct job_rank *me)
 
 const struct scenario leave_scenarios[] = {
     {"leave_early", "a rank that destroys while others still work: PEER names it", one_leaves_early, NULL},
+    {"leave_pending", "a rank that leaves before its operation is over: PEER names it", one_leaves_in_the_middle,
+	NULL},
     {"leave_at_once", "what was sent arrives though the sender has left at once", all_leave_at_once, NULL},
     {NULL, NULL, NULL, NULL}};

@@ -463,7 +463,7 @@ Test(failure, whoever_left_before_the_operation_deserted_it, .timeout = 10)
 
 	town_open(&town, 3, 13);
 	calls(&town, 1, 4, 10);
-	tt_failure_leave(town.place[1].failure);
+	tt_failure_leave(town.place[1].failure, false);
 	town_live(&town, 10 * TT_MS);
 	cr_expect(eq(int, tt_failure_deserter(town.place[0].failure, 4), -1));
 	cr_expect(eq(int, tt_failure_deserter(town.place[0].failure, 5), 1));

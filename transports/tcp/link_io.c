@@ -54,7 +54,7 @@ die_of(struct tt_flow *flow, int number)
 	char address[64], reason[128];
 
 	/* What keepalive found, where this side had nothing to send. */
-	if (number == ETIMEDOUT) {
+	if (number == ETIMEDOUT || number == EHOSTUNREACH || number == ENETUNREACH) {
 		tt_tcp_flow_cut(flow);
 		return;
 	}
