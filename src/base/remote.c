@@ -77,7 +77,7 @@ tt_remote_read(const struct tt_remote *card, void *to, uint64_t from, size_t byt
 			if (error != EFAULT || bytes == 0 || read_some(card, &byte, from, 1) != 1)
 				return error;
 			/* It is `to` that cannot be written: the fault belongs here, as with any other copy. */
-			*(volatile unsigned char *)at = byte;
+			*at = byte;
 			n = 1;
 		}
 		at += n;
