@@ -147,7 +147,10 @@ one_call(struct run *r, const char *what, size_t count, int iteration, double *u
 static int
 measure(struct run *r, const char *what, size_t bytes, int iterations)
 {
-	const size_t n = bytes / sizeof(float) / (size_t)r->size * (size_t)r->size;
+	const size_t share = bytes / sizeof(float) / (size_t)r->size;
+	/* Where every rank has a block of its own, at least one element each: a call with nothing in it measures the
+	 * call. */
+	const size_t n = (share > 0 ? share : 1) * (size_t)r->size;
 	const size_t count =
 	    strcmp(what, "all_reduce") == 0 || strcmp(what, "broadcast") == 0 || strcmp(what, "reduce") == 0
 		? bytes / sizeof(float)
