@@ -897,6 +897,23 @@ tt_comm_build_child(const tutti_comm *parent, int size, int rank, const struct t
 	return TUTTI_OK;
 }
 
+/* Is something begun that others cannot end once this rank has gone? What is in the node's stage alone, they can, unless
+ * they still read what this rank has lent. */
+static bool
+leaves_unfinished(const tutti_comm *comm)
+{
+	const tutti_request *behind = comm->head;
+
+	if (comm->head == NULL)
+		return false;
+	if (comm->node_size < comm->size || !tt_executor_in_stage(comm->executor) ||
+	    tt_node_stage_is_owed(comm->stage))
+		return true;
+	for (uint32_t i = 0; behind != NULL && (i == 0 || i < comm->head->members_too); i++)
+		behind = behind->next;
+	return behind != NULL;
+}
+
 tutti_status
 tutti_comm_destroy(tutti_comm *comm)
 {
@@ -907,8 +924,7 @@ tutti_comm_destroy(tutti_comm *comm)
 	tt_family_leave(comm);
 	tt_comm_progress_stop(comm);
 	if (comm->world != NULL && !tt_failure_raised(comm->failure))
-		tt_failure_leave(
-		    comm->failure, comm->head != NULL && comm->stage != NULL && tt_node_stage_is_owed(comm->stage));
+		tt_failure_leave(comm->failure, leaves_unfinished(comm));
 	if (tt_comm_busy(comm)) { /* else what was sent must still arrive */
 		tt_ports_cancel(&comm->ports);
 		tt_lineage_taint(&comm->lineage);

@@ -170,6 +170,7 @@ call(const struct job_rank *me, const struct call *c, int which, size_t *first, 
 static int
 check_order(struct job_rank *me, tutti_comm *comm, tutti_op op, const char *algorithm, int which, int *served)
 {
+	const char *const name = algorithm != NULL ? algorithm : "itself";
 	static const size_t counts[] = {1, 5, 64, 1000, MOST};
 	tutti_options options = TUTTI_OPTIONS_INIT;
 	unsigned char *memory = malloc(2 * MOST * sizeof(uint64_t) + 16);
@@ -184,16 +185,16 @@ check_order(struct job_rank *me, tutti_comm *comm, tutti_op op, const char *algo
 
 		c.count = counts[i];
 		fill(me, c.send, c.count);
-		job_doing(me, "reduction %d of %zu by %s", which, c.count, algorithm != NULL ? algorithm : "itself");
+		job_doing(me, "reduction %d of %zu by %s", which, c.count, name);
 		status = call(me, &c, which, &first, &n);
 		if (algorithm != NULL && (status == TUTTI_ERR_UNSUPPORTED || status == TUTTI_ERR_ARGUMENT))
 			break;
 		++*served;
 		if (status != TUTTI_OK)
-			bad = job_complain_status(me, status, "reduction %d by %s", which, algorithm);
+			bad = job_complain_status(me, status, "reduction %d by %s", which, name);
 		else if (!right(me, c.recv, first, n))
-			bad = job_complain(me, "reduction %d of %zu by %s is not in rank order", which, c.count,
-			    algorithm != NULL ? algorithm : "itself");
+			bad =
+			    job_complain(me, "reduction %d of %zu by %s is not in rank order", which, c.count, name);
 	}
 	free(memory);
 	return bad;
