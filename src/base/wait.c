@@ -21,6 +21,7 @@
 #define SPIN_POLLS 200 /* with a pause: 4 to 10 us in all */
 #define YIELD_POLLS 200 /* some 60 us if nobody else is runnable here; else the peer may be, and gets its turn */
 #define CROWDED_YIELDS 200 /* where the peer probably needs this very core; what it computes is no part of them */
+#define SWITCH_NS INT64_C(1000) /* a yield that nobody takes is back sooner */
 #define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
 #define CROWDED_HOG_NS INT64_C(1000000) /* some do, each with its part of a large job; a hog takes a time slice */
 #define HOG_COST 16 /* quick yields that make up for a slow one */
@@ -39,6 +40,7 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->yields = crowded ? CROWDED_YIELDS : YIELD_POLLS;
 	ladder->step = 0;
 	ladder->crowded = crowded;
+	ladder->beside = false;
 	ladder->hogged = ladder->slow = ladder->hog_moves = ladder->calm = 0;
 }
 
@@ -57,10 +59,12 @@ bool
 tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns)
 {
 	if (ns <= (ladder->crowded ? CROWDED_HOG_NS : HOG_NS)) {
+		ladder->beside = ns > SWITCH_NS;
 		ladder->slow -= ladder->slow > 0;
 		ladder->calm += ladder->calm < CALM;
 		return false;
 	}
+	ladder->beside = false;
 	ladder->slow += HOG_COST;
 	if (!ladder->crowded || ladder->slow >= HOG_SURE)
 		found_hog(ladder);
@@ -87,19 +91,24 @@ spins_of(const struct tt_ladder *ladder)
 bool
 tt_ladder_step(struct tt_ladder *ladder)
 {
-	const uint32_t step = ladder->step;
 	const uint32_t spins = spins_of(ladder);
+	const bool skips = ladder->beside && ladder->step < spins;
+	const uint32_t step = skips ? spins : ladder->step;
 
 	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields))
 		return true;
-	ladder->step = step + 1;
 	if (step >= spins) {
 		if (yield(ladder))
 			ladder->step =
 			    spins + ladder->yields; /* enough for this wait; another look before the sleep */
-	} else if (step >= TIGHT_POLLS) {
-		tt_pause();
+		else if (!skips || ladder->beside)
+			ladder->step = step + 1;
+		/* else nobody is here any more: the spinning that was skipped comes now */
+		return false;
 	}
+	ladder->step = step + 1;
+	if (step >= TIGHT_POLLS)
+		tt_pause();
 	return false;
 }
 

@@ -17,6 +17,8 @@ struct tt_ladder {
 	uint32_t yields; /* polls with a yield between them, before sleeping */
 	uint32_t step; /* polls so far */
 	bool crowded; /* more ranks than cores: yield at once */
+	bool
+	    beside; /* the latest yield went to somebody who gave the core back soon, as a peer does: yield at once */
 	uint32_t hogged; /* moves left in which not to yield: somebody else took the whole time slice */
 	uint32_t slow; /* how much longer than among ranks yields have taken lately */
 	uint32_t hog_moves; /* what `hogged` began with the last time */

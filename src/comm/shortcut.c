@@ -137,9 +137,10 @@ start(tutti_comm *comm, unsigned char *send, unsigned char *recv, struct tt_shor
 static bool
 may_have_come(tutti_comm *comm, uint32_t turn)
 {
-	if (TT_LIKELY(!comm->crowded))
+	if (TT_LIKELY(!comm->crowded && !comm->ladder.beside))
 		return turn < TURNS && tt_node_stage_spin(comm->stage, TIGHT_POLLS, PAUSED_POLLS);
-	if (!tt_node_stage_needs_core(comm->stage) && tt_node_stage_spin(comm->stage, TIGHT_POLLS, PAUSED_POLLS))
+	if (comm->crowded && !tt_node_stage_needs_core(comm->stage) &&
+	    tt_node_stage_spin(comm->stage, TIGHT_POLLS, PAUSED_POLLS))
 		return true;
 	return turn < CROWDED_TURNS && tt_load_relaxed(&comm->contenders) == 0 && !tt_ladder_step(&comm->ladder);
 }

@@ -113,6 +113,35 @@ Test(wait, a_peer_that_computes_for_a_while_is_no_hog_for_long)
 	cr_assert(eq(u32, ladder.hogged, first));
 }
 
+Test(wait, a_core_that_somebody_took_for_a_moment_is_given_up_at_once_in_the_next_wait)
+{
+	struct tt_ladder ladder;
+
+	tt_ladder_init(&ladder, false);
+	cr_assert(not(tt_ladder_yielded(&ladder, 3000)));
+	tt_ladder_reset(&ladder);
+	cr_assert(not(tt_ladder_step(&ladder)));
+	/* A yield; and whether somebody took this one, too, says whether what it skipped comes now. */
+	cr_assert(eq(u32, ladder.step, ladder.beside ? ladder.spins + 1 : 0));
+	cr_assert(lt(u32, steps_until_sleep(&ladder), 2000));
+}
+
+Test(wait, whoever_keeps_the_core_for_long_is_no_peer)
+{
+	struct tt_ladder ladder;
+
+	tt_ladder_init(&ladder, false);
+	tt_ladder_yielded(&ladder, 3000);
+	cr_assert(ladder.beside);
+	tt_ladder_yielded(&ladder, 3000000);
+	cr_assert(not(ladder.beside));
+	cr_assert(gt(u32, ladder.hogged, 0));
+	tt_ladder_yielded(&ladder, 3000);
+	cr_assert(ladder.beside);
+	tt_ladder_yielded(&ladder, 200);
+	cr_assert(not(ladder.beside));
+}
+
 Test(wait, a_word_that_changed_already_is_not_slept_on)
 {
 	tt_atomic_u32 word = 1;
