@@ -41,6 +41,16 @@ fail_connection(int number, const char *what)
 	return tt_fail(TUTTI_ERR_PEER, -1, "%s: %s", what, strerror_r(number, reason, sizeof(reason)));
 }
 
+static const char plain[] = "reno"; /* congestion control that does not pace */
+
+static bool
+set_control(int fd, const char *name)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0;
+}
+
+/* Plain congestion control until tt_tcp_tune() knows where the other end is: a control that paces (BBR) leaves the kernel
+ * pacing by timers even when another takes its place, so it must not have begun. */
 static tutti_status
 open_tcp(const struct tt_address *address, int *fd)
 {
@@ -54,6 +64,8 @@ open_tcp(const struct tt_address *address, int *fd)
 	if (made < 0)
 		return tt_fail_errno("cannot open a TCP socket");
 	tt_fd_guard(made);
+	/* Where it is not allowed, the default stays. */
+	(void)set_control(made, plain);
 	*fd = made;
 	return TUTTI_OK;
 }
@@ -242,23 +254,43 @@ clamp(int64_t value, int64_t low, int64_t high)
 	return value < low ? low : value > high ? high : value;
 }
 
-/* Both ends are on this host: nothing between them can be congested, and a control that paces by what it believes of a
- * network (BBR) only puts timers between a copy in and a copy out. Where it is not allowed, the default stays. */
-static void
-do_not_pace_at_home(int fd)
+static bool
+is_at_home(int fd)
 {
-	static const char plain[] = "reno";
 	struct sockaddr_storage here = {0}, there = {0};
 	socklen_t here_bytes = sizeof(here), there_bytes = sizeof(there);
 	struct tt_address mine = {0}, theirs = {0};
 
 	if (getsockname(fd, (struct sockaddr *)&here, &here_bytes) != 0 ||
 	    getpeername(fd, (struct sockaddr *)&there, &there_bytes) != 0)
-		return;
+		return false;
 	tt_address_from_sockaddr(&here, &mine);
 	tt_address_from_sockaddr(&there, &theirs);
-	if (mine.family != 0 && mine.family == theirs.family && memcmp(mine.ip, theirs.ip, sizeof(mine.ip)) == 0)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, plain, sizeof(plain) - 1);
+	return mine.family != 0 && mine.family == theirs.family && memcmp(mine.ip, theirs.ip, sizeof(mine.ip)) == 0;
+}
+
+/* Both ends on this host: nothing between them can be congested, and one that paces by what it believes of a network
+ * only puts timers between a copy in and a copy out. To other hosts the system's choice, which a new socket has. */
+static void
+choose_control(int fd)
+{
+	char name[16] = "", now[16] = "";
+	socklen_t name_bytes = sizeof(name) - 1, now_bytes = sizeof(now) - 1;
+	int fresh;
+
+	if (is_at_home(fd)) {
+		(void)set_control(fd, plain);
+		return;
+	}
+	/* What a route asks for stays. */
+	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, now, &now_bytes) != 0 || strcmp(now, plain) != 0)
+		return;
+	fresh = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fresh >= 0)
+		tt_fd_guard(fresh);
+	if (fresh >= 0 && getsockopt(fresh, IPPROTO_TCP, TCP_CONGESTION, name, &name_bytes) == 0)
+		(void)set_control(fd, name);
+	tt_fd_close(fresh);
 }
 
 tutti_status
@@ -268,7 +300,7 @@ tt_tcp_tune(int fd, int64_t peer_timeout_ms)
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
 		return tt_fail_errno("cannot set TCP_NODELAY");
-	do_not_pace_at_home(fd);
+	choose_control(fd);
 	if (peer_timeout_ms <= 0)
 		return TUTTI_OK;
 	/* The first ends a connection whose data is not acknowledged, the second one that has nothing to say; with

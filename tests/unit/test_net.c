@@ -365,6 +365,9 @@ Test(net, a_connection_within_the_host_is_not_paced)
 	connect_pair(&here, &there);
 	if (setsockopt(there, IPPROTO_TCP, TCP_CONGESTION, "reno", 4) != 0)
 		cr_skip("the administrator does not allow it");
+	/* From its beginning: a kernel that has begun to pace a connection goes on. */
+	cr_assert(paces_plainly(here));
+	cr_assert(paces_plainly(there));
 	cr_assert(eq(int, tt_tcp_tune(here, 30000), TUTTI_OK));
 	cr_assert(paces_plainly(here));
 	tt_fd_close(here);
