@@ -364,6 +364,9 @@ warm_up(struct task *task)
 	int64_t quickest = TT_FOREVER, agreed, duration;
 	int rounds = options->warmup;
 
+	/* Memory that the others have not seen costs them page faults the first time: not what is measured. */
+	if (options->alloc && options->cold)
+		rounds = rounds > (int)task->slots ? rounds : (int)task->slots;
 	if (rounds == 0 && task->iterations == 0)
 		rounds = 1;
 	for (int i = 0; i < rounds; i++) {
