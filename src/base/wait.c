@@ -22,6 +22,9 @@
 #define YIELD_POLLS 200 /* some 60 us if nobody else is runnable here; else the peer may be, and gets its turn */
 #define CROWDED_YIELDS 200 /* where the peer probably needs this very core; what it computes is no part of them */
 #define SWITCH_NS INT64_C(1000) /* a yield that nobody takes is back sooner */
+#define BESIDE_LEAST \
+	256 /* yields in a row that were taken, half a ms: a sleep, whose waker finds a core that is idle ... */
+#define BESIDE_MOST 16384 /* ... or none: then less often */
 #define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
 #define CROWDED_HOG_NS INT64_C(1000000) /* some do, each with its part of a large job; a hog takes a time slice */
 #define HOG_COST 16 /* quick yields that make up for a slow one */
@@ -40,7 +43,8 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->yields = crowded ? CROWDED_YIELDS : YIELD_POLLS;
 	ladder->step = 0;
 	ladder->crowded = crowded;
-	ladder->beside = false;
+	ladder->beside = 0;
+	ladder->beside_most = BESIDE_LEAST;
 	ladder->hogged = ladder->slow = ladder->hog_moves = ladder->calm = 0;
 }
 
@@ -55,16 +59,43 @@ found_hog(struct tt_ladder *ladder)
 	ladder->slow = ladder->calm = 0;
 }
 
+static void
+note_company(struct tt_ladder *ladder, bool taken)
+{
+	if (taken)
+		ladder->beside += ladder->beside < ladder->beside_most;
+	else if (ladder->beside_most > BESIDE_LEAST)
+		ladder->beside_most /= 2;
+	if (!taken)
+		ladder->beside = 0;
+}
+
+/* So long on one core with somebody: if one is idle, the scheduler finds it for who wakes up. */
+static bool
+wants_another_core(const struct tt_ladder *ladder)
+{
+	return !ladder->crowded && ladder->beside >= ladder->beside_most;
+}
+
+void
+tt_ladder_slept(struct tt_ladder *ladder)
+{
+	if (!wants_another_core(ladder))
+		return;
+	ladder->beside = 1;
+	ladder->beside_most = 2 * ladder->beside_most < BESIDE_MOST ? 2 * ladder->beside_most : BESIDE_MOST;
+}
+
 bool
 tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns)
 {
 	if (ns <= (ladder->crowded ? CROWDED_HOG_NS : HOG_NS)) {
-		ladder->beside = ns > SWITCH_NS;
+		note_company(ladder, ns > SWITCH_NS);
 		ladder->slow -= ladder->slow > 0;
 		ladder->calm += ladder->calm < CALM;
 		return false;
 	}
-	ladder->beside = false;
+	ladder->beside = 0;
 	ladder->slow += HOG_COST;
 	if (!ladder->crowded || ladder->slow >= HOG_SURE)
 		found_hog(ladder);
@@ -92,16 +123,16 @@ bool
 tt_ladder_step(struct tt_ladder *ladder)
 {
 	const uint32_t spins = spins_of(ladder);
-	const bool skips = ladder->beside && ladder->step < spins;
+	const bool skips = ladder->beside > 0 && ladder->step < spins;
 	const uint32_t step = skips ? spins : ladder->step;
 
-	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields))
+	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields || wants_another_core(ladder)))
 		return true;
 	if (step >= spins) {
 		if (yield(ladder))
 			ladder->step =
 			    spins + ladder->yields; /* enough for this wait; another look before the sleep */
-		else if (!skips || ladder->beside)
+		else if (!skips || ladder->beside > 0)
 			ladder->step = step + 1;
 		/* else nobody is here any more: the spinning that was skipped comes now */
 		return false;

@@ -17,8 +17,8 @@ struct tt_ladder {
 	uint32_t yields; /* polls with a yield between them, before sleeping */
 	uint32_t step; /* polls so far */
 	bool crowded; /* more ranks than cores: yield at once */
-	bool
-	    beside; /* the latest yield went to somebody who gave the core back soon, as a peer does: yield at once */
+	uint32_t beside; /* so many yields in a row went to somebody who gave the core back soon, as a peer does */
+	uint32_t beside_most; /* then to sleep once */
 	uint32_t hogged; /* moves left in which not to yield: somebody else took the whole time slice */
 	uint32_t slow; /* how much longer than among ranks yields have taken lately */
 	uint32_t hog_moves; /* what `hogged` began with the last time */
@@ -36,6 +36,9 @@ tt_ladder_reset(struct tt_ladder *ladder)
 }
 /* Pauses or yields. Returns true when it is time to sleep (or to look at slow things: deadlines, deaths). */
 bool tt_ladder_step(struct tt_ladder *ladder);
+
+/* Tells the ladder that its user goes to sleep. */
+void tt_ladder_slept(struct tt_ladder *ladder);
 
 /* What the ladder makes of a yield that took so long: true, if this wait has had enough of them. A yield to a peer comes
  * back soon; one to a program that only computes comes back a time slice later, and where ranks share cores with such

@@ -19,6 +19,7 @@
 void
 tt_comm_sleep(tutti_comm *comm, int most_ms)
 {
+	tt_ladder_slept(&comm->ladder);
 	if (comm->stage == NULL || !tt_executor_in_stage(comm->executor)) {
 		tt_ports_sleep(&comm->ports, most_ms);
 		return;

@@ -137,7 +137,7 @@ start(tutti_comm *comm, unsigned char *send, unsigned char *recv, struct tt_shor
 static bool
 may_have_come(tutti_comm *comm, uint32_t turn)
 {
-	if (TT_LIKELY(!comm->crowded && !comm->ladder.beside))
+	if (TT_LIKELY(!comm->crowded && comm->ladder.beside == 0))
 		return turn < TURNS && tt_node_stage_spin(comm->stage, TIGHT_POLLS, PAUSED_POLLS);
 	if (comm->crowded && !tt_node_stage_needs_core(comm->stage) &&
 	    tt_node_stage_spin(comm->stage, TIGHT_POLLS, PAUSED_POLLS))

@@ -122,7 +122,7 @@ Test(wait, a_core_that_somebody_took_for_a_moment_is_given_up_at_once_in_the_nex
 	tt_ladder_reset(&ladder);
 	cr_assert(not(tt_ladder_step(&ladder)));
 	/* A yield; and whether somebody took this one, too, says whether what it skipped comes now. */
-	cr_assert(eq(u32, ladder.step, ladder.beside ? ladder.spins + 1 : 0));
+	cr_assert(eq(u32, ladder.step, ladder.beside > 0 ? ladder.spins + 1 : 0));
 	cr_assert(lt(u32, steps_until_sleep(&ladder), 2000));
 }
 
@@ -132,14 +132,33 @@ Test(wait, whoever_keeps_the_core_for_long_is_no_peer)
 
 	tt_ladder_init(&ladder, false);
 	tt_ladder_yielded(&ladder, 3000);
-	cr_assert(ladder.beside);
+	cr_assert(gt(u32, ladder.beside, 0));
 	tt_ladder_yielded(&ladder, 3000000);
-	cr_assert(not(ladder.beside));
+	cr_assert(eq(u32, ladder.beside, 0));
 	cr_assert(gt(u32, ladder.hogged, 0));
 	tt_ladder_yielded(&ladder, 3000);
-	cr_assert(ladder.beside);
+	cr_assert(gt(u32, ladder.beside, 0));
 	tt_ladder_yielded(&ladder, 200);
-	cr_assert(not(ladder.beside));
+	cr_assert(eq(u32, ladder.beside, 0));
+}
+
+Test(wait, long_on_one_core_with_a_peer_ends_with_a_sleep_whose_waker_may_find_another_core)
+{
+	struct tt_ladder ladder;
+	uint32_t first, again;
+
+	tt_ladder_init(&ladder, false);
+	first = ladder.beside_most;
+	for (uint32_t i = 0; i < first; i++)
+		tt_ladder_yielded(&ladder, 3000);
+	tt_ladder_reset(&ladder);
+	cr_assert(tt_ladder_step(&ladder));
+	tt_ladder_reset(&ladder);
+	cr_assert(tt_ladder_step(&ladder)); /* until it has slept */
+	tt_ladder_slept(&ladder);
+	again = ladder.beside_most;
+	cr_assert(gt(u32, again, first)); /* if there was none, later */
+	cr_assert(not(tt_ladder_step(&ladder)));
 }
 
 Test(wait, a_word_that_changed_already_is_not_slept_on)
