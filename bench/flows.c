@@ -104,7 +104,7 @@ connect_flows(struct bench *b, int wanted)
 			if (tt_accept(listeners[i % used], &b->flows[i]) != TUTTI_OK || b->flows[i] < 0)
 				exit(1);
 		}
-		(void)tt_tcp_tune(b->flows[i], 10000);
+		(void)tt_tcp_tune(b->flows[i], 10000, true);
 	}
 	for (int i = 0; i < used && b->rank == 0; i++)
 		close(listeners[i]);

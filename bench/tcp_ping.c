@@ -269,7 +269,7 @@ join(struct side *side, int wire)
 		   poll(&(struct pollfd){side->raw, POLLOUT, 0}, 1, 10000) != 1) {
 		die("connecting");
 	}
-	if (tt_tcp_tune(side->raw, 10000) != TUTTI_OK)
+	if (tt_tcp_tune(side->raw, 10000, true) != TUTTI_OK)
 		die("tuning");
 }
 

@@ -270,9 +270,10 @@ is_at_home(int fd)
 }
 
 /* Both ends on this host: nothing between them can be congested, and one that paces by what it believes of a network
- * only puts timers between a copy in and a copy out. To other hosts the system's choice, which a new socket has. */
+ * only puts timers between a copy in and a copy out. The same holds for a host near by, if pacing is the system's
+ * choice; else, and to all others, the system's choice, which a new socket has. */
 static void
-choose_control(int fd)
+choose_control(int fd, bool near)
 {
 	char name[16] = "", now[16] = "";
 	socklen_t name_bytes = sizeof(name) - 1, now_bytes = sizeof(now) - 1;
@@ -288,19 +289,20 @@ choose_control(int fd)
 	fresh = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fresh >= 0)
 		tt_fd_guard(fresh);
-	if (fresh >= 0 && getsockopt(fresh, IPPROTO_TCP, TCP_CONGESTION, name, &name_bytes) == 0)
+	if (fresh >= 0 && getsockopt(fresh, IPPROTO_TCP, TCP_CONGESTION, name, &name_bytes) == 0 &&
+	    !(near && strncmp(name, "bbr", 3) == 0))
 		(void)set_control(fd, name);
 	tt_fd_close(fresh);
 }
 
 tutti_status
-tt_tcp_tune(int fd, int64_t peer_timeout_ms)
+tt_tcp_tune(int fd, int64_t peer_timeout_ms, bool near)
 {
 	const int on = 1;
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
 		return tt_fail_errno("cannot set TCP_NODELAY");
-	choose_control(fd);
+	choose_control(fd, near);
 	if (peer_timeout_ms <= 0)
 		return TUTTI_OK;
 	/* The first ends a connection whose data is not acknowledged, the second one that has nothing to say; with

@@ -56,8 +56,9 @@ tutti_status tt_accept(int listener, int *fd);
 tutti_status tt_connect_tcp(const struct tt_address *address, int *fd);
 tutti_status tt_connect_result(int fd);
 /* Of a connection that stands: TCP_NODELAY, SO_KEEPALIVE and TCP_USER_TIMEOUT so that silence of peer_timeout_ms is an
- * error (both are needed); within this host no pacing. */
-tutti_status tt_tcp_tune(int fd, int64_t peer_timeout_ms);
+ * error (both are needed). `near`: no router is on its way. There, as within a host, congestion control does not pace
+ * (BBR does): round trips are so short that each hole in the pace is one in the data, and a loss is mended at once. */
+tutti_status tt_tcp_tune(int fd, int64_t peer_timeout_ms, bool near);
 /* For a connection whose reader may be busy with other things for long: the kernel takes a window that stays closed for
  * a loss, too, although the other kernel answers. Keepalive stays; whoever uses it needs another way to hear of a host
  * that is gone while data is on its way. */

@@ -476,7 +476,7 @@ come_up(struct roll *r, struct tt_link *link, int place_rank)
 	}
 	status = tt_link_greet(link);
 	if (status == TUTTI_OK && !link->peer.local)
-		status = tt_tcp_tune(link->fd, r->config->peer_timeout_ms);
+		status = tt_tcp_tune(link->fd, r->config->peer_timeout_ms, false);
 	return status;
 }
 

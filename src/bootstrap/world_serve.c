@@ -33,7 +33,7 @@ lose(struct tt_creation *creation, struct tt_link *link, tutti_status status)
 static void
 link_opened(struct tt_creation *creation, struct tt_link *link)
 {
-	if (!link->peer.local && tt_tcp_tune(link->fd, creation->config->peer_timeout_ms) != TUTTI_OK) {
+	if (!link->peer.local && tt_tcp_tune(link->fd, creation->config->peer_timeout_ms, false) != TUTTI_OK) {
 		lose(creation, link, TUTTI_ERR_SYSTEM);
 		return;
 	}

@@ -142,7 +142,7 @@ connect_pair(int fd[2])
 		while (fd[1] < 0 && tt_now_ns() < until && tt_accept(listener, &fd[1]) == TUTTI_OK)
 			;
 	tt_fd_close(listener);
-	if (fd[1] >= 0 && tt_tcp_tune(fd[0], 1000) == TUTTI_OK && tt_tcp_tune(fd[1], 1000) == TUTTI_OK)
+	if (fd[1] >= 0 && tt_tcp_tune(fd[0], 1000, true) == TUTTI_OK && tt_tcp_tune(fd[1], 1000, true) == TUTTI_OK)
 		return true;
 	for (int i = 0; i < 2; i++)
 		if (fd[i] >= 0)

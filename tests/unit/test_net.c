@@ -335,7 +335,7 @@ Test(net, silence_is_limited_by_both_of_tcps_means)
 	int here, there;
 
 	connect_pair(&here, &there);
-	cr_assert(eq(int, tt_tcp_tune(here, 30000), TUTTI_OK));
+	cr_assert(eq(int, tt_tcp_tune(here, 30000, false), TUTTI_OK));
 	cr_assert(ne(int, option(here, IPPROTO_TCP, TCP_NODELAY), 0));
 	cr_assert(ne(int, option(here, SOL_SOCKET, SO_KEEPALIVE), 0));
 	cr_assert(eq(int, option(here, IPPROTO_TCP, TCP_USER_TIMEOUT), 30000));
@@ -348,30 +348,101 @@ Test(net, silence_is_limited_by_both_of_tcps_means)
 	tt_fd_close(there);
 }
 
-static bool
-paces_plainly(int fd)
-{
-	char name[16] = "";
-	socklen_t bytes = sizeof(name);
+struct control {
+	char name[16];
+};
 
-	cr_assert(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &bytes) == 0);
-	return strcmp(name, "reno") == 0;
+static struct control
+control_of(int fd)
+{
+	struct control control = {""};
+	socklen_t bytes = sizeof(control.name) - 1;
+
+	cr_assert(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control.name, &bytes) == 0);
+	return control;
+}
+
+static struct control
+systems_control(void)
+{
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+	const struct control control = control_of(fd);
+
+	close(fd);
+	return control;
+}
+
+static void
+need_reno(int fd)
+{
+	const struct control before = control_of(fd);
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4) != 0)
+		cr_skip("the administrator does not allow it");
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, before.name, (socklen_t)strlen(before.name));
 }
 
 Test(net, a_connection_within_the_host_is_not_paced)
 {
+	struct control control;
 	int here, there;
 
 	connect_pair(&here, &there);
-	if (setsockopt(there, IPPROTO_TCP, TCP_CONGESTION, "reno", 4) != 0)
-		cr_skip("the administrator does not allow it");
+	need_reno(there);
 	/* From its beginning: a kernel that has begun to pace a connection goes on. */
-	cr_assert(paces_plainly(here));
-	cr_assert(paces_plainly(there));
-	cr_assert(eq(int, tt_tcp_tune(here, 30000), TUTTI_OK));
-	cr_assert(paces_plainly(here));
+	control = control_of(here);
+	cr_assert(eq(str, control.name, "reno"));
+	control = control_of(there);
+	cr_assert(eq(str, control.name, "reno"));
+	cr_assert(eq(int, tt_tcp_tune(here, 30000, false), TUTTI_OK));
+	control = control_of(here);
+	cr_assert(eq(str, control.name, "reno"));
 	tt_fd_close(here);
 	tt_fd_close(there);
+}
+
+/* Two addresses, so it might be two hosts. */
+static void
+connect_far_pair(int *here, int *there)
+{
+	struct tt_address at = {.family = 4, .ip = {127, 0, 0, 2}};
+	int listener;
+
+	cr_assert(eq(int, tt_listen_tcp(&at, NULL, &listener), TUTTI_OK));
+	cr_assert(eq(int, tt_connect_tcp(&at, here), TUTTI_OK));
+	wait_for(listener, POLLIN);
+	cr_assert(eq(int, tt_accept(listener, there), TUTTI_OK));
+	wait_for(*here, POLLOUT);
+	tt_fd_close(listener);
+}
+
+Test(net, a_connection_to_a_near_host_is_not_paced)
+{
+	struct control control;
+	int fd[2];
+
+	connect_far_pair(&fd[0], &fd[1]);
+	need_reno(fd[0]);
+	for (int i = 0; i < 2; i++) {
+		cr_assert(eq(int, tt_tcp_tune(fd[i], 30000, true), TUTTI_OK));
+		control = control_of(fd[i]);
+		cr_assert(ne(int, strncmp(control.name, "bbr", 3), 0));
+		tt_fd_close(fd[i]);
+	}
+}
+
+Test(net, a_connection_to_a_far_host_is_paced_as_the_system_has_it)
+{
+	struct control control, usual = systems_control();
+	int fd[2];
+
+	connect_far_pair(&fd[0], &fd[1]);
+	for (int i = 0; i < 2; i++) {
+		cr_assert(eq(int, tt_tcp_tune(fd[i], 30000, false), TUTTI_OK));
+		control = control_of(fd[i]);
+		cr_assert(eq(str, control.name, usual.name));
+		tt_fd_close(fd[i]);
+	}
 }
 
 Test(net, every_time_limit_is_one_that_the_system_takes)
@@ -381,7 +452,7 @@ Test(net, every_time_limit_is_one_that_the_system_takes)
 
 	connect_pair(&here, &there);
 	for (size_t i = 0; i < TT_COUNT_OF(limits); i++)
-		cr_assert(eq(int, tt_tcp_tune(here, limits[i]), TUTTI_OK), "%lld ms", (long long)limits[i]);
+		cr_assert(eq(int, tt_tcp_tune(here, limits[i], false), TUTTI_OK), "%lld ms", (long long)limits[i]);
 	tt_fd_close(here);
 	tt_fd_close(there);
 }

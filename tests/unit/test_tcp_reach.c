@@ -64,3 +64,16 @@ Test(tcp_reach, networks_of_ipv6_are_told_apart)
 	tt_places_sort(theirs, 3, mine, 1);
 	CHECK_ORDER(theirs, 2, 0, 1);
 }
+
+Test(tcp_reach, near_is_what_shares_a_network_with_an_interface_of_mine)
+{
+	const struct tt_place mine[] = {place("10.1.0.7", 16, 0), place("fd00:213:1::1", 64, 1)};
+	const struct tt_place near[] = {place("10.1.255.1", 0, 0), place("fd00:213:1::9", 0, 0)};
+	const struct tt_place far[] = {place("10.2.0.1", 0, 0), place("fd00:213:2::9", 0, 0)};
+
+	for (int i = 0; i < 2; i++) {
+		cr_assert(tt_place_is_near(&near[i].address, mine, 2));
+		cr_assert(not(tt_place_is_near(&far[i].address, mine, 2)));
+	}
+	cr_assert(not(tt_place_is_near(&near[0].address, mine, 0)));
+}

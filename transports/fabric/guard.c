@@ -55,7 +55,7 @@ make(tutti_endpoint *endpoint, int fd, bool initiator, const unsigned char *epoc
 	tutti_status status;
 	void *memory;
 
-	status = tt_tcp_tune(fd, endpoint->peer_timeout_ms);
+	status = tt_tcp_tune(fd, endpoint->peer_timeout_ms, false);
 	if (status == TUTTI_OK)
 		status = tt_alloc(1, sizeof(*made), "a guard", &memory);
 	if (status != TUTTI_OK) {

@@ -14,6 +14,16 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "tcp/link.h"
+#include "tcp/reach.h"
+
+tutti_status
+tt_candidate_tune(const tutti_endpoint *endpoint, int fd, const struct tt_address *remote)
+{
+	TT_TRY(tt_tcp_tune(
+	    fd, endpoint->peer_timeout_ms, tt_place_is_near(remote, endpoint->places, endpoint->nlisteners)));
+	tt_tcp_be_patient(fd);
+	return TUTTI_OK;
+}
 
 static void
 insert(struct tt_candidate *candidate)
@@ -189,8 +199,7 @@ move(struct tt_candidate *candidate)
 
 	if (candidate->connecting) {
 		TT_TRY(tt_connect_result(candidate->watch.fd));
-		TT_TRY(tt_tcp_tune(candidate->watch.fd, candidate->endpoint->peer_timeout_ms));
-		tt_tcp_be_patient(candidate->watch.fd);
+		TT_TRY(tt_candidate_tune(candidate->endpoint, candidate->watch.fd, &candidate->remote));
 		candidate->connecting = false;
 	}
 	TT_TRY(say(candidate, &all));

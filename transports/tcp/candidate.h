@@ -23,6 +23,8 @@ struct tt_candidate {
 	struct tt_greeting greeting;
 };
 
+/* Makes a new connection what the transport needs. */
+tutti_status tt_candidate_tune(const tutti_endpoint *endpoint, int fd, const struct tt_address *remote);
 /* Takes the descriptor over, also on failure. link NULL: a call from outside. */
 tutti_status tt_candidate_create(tutti_endpoint *endpoint, int fd, tutti_link *link, int channel,
     const unsigned char nonce[TT_TCP_NONCE], const struct tt_address *remote, int64_t deadline_ns);

@@ -20,6 +20,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "tcp/blob.h"
+#include "tcp/candidate.h"
 #include "tcp/link.h"
 
 #define SCRATCH_BYTES ((size_t)128 << 10) /* stays in the second-level cache between arrival and fold */
@@ -293,11 +294,10 @@ accept_calls(tutti_endpoint *endpoint, const struct tt_watch *listener)
 			tt_candidate_drop(tt_candidate_oldest(endpoint));
 		if (getpeername(fd, (struct sockaddr *)&from, &bytes) == 0)
 			tt_address_from_sockaddr(&from, &remote);
-		if (tt_tcp_tune(fd, endpoint->peer_timeout_ms) != TUTTI_OK) {
+		if (tt_candidate_tune(endpoint, fd, &remote) != TUTTI_OK) {
 			tt_fd_close(fd);
 			continue;
 		}
-		tt_tcp_be_patient(fd);
 		/* Without memory the caller is turned away, and calls again. */
 		(void)tt_candidate_create(
 		    endpoint, fd, NULL, 0, endpoint->nonce, &remote, now + TT_HANDSHAKE_MS * TT_MS);

@@ -8,19 +8,23 @@
 
 enum { NEAR, ROUTED, MINE, CLASSES };
 
+bool
+tt_place_is_near(const struct tt_address *address, const struct tt_place *mine, int nmine)
+{
+	for (int i = 0; i < nmine; i++)
+		if (tt_address_near(&mine[i].address, address, mine[i].prefix))
+			return true;
+	return false;
+}
+
 static int
 class_of(const struct tt_place *place, const struct tt_place *mine, int nmine)
 {
-	int class = ROUTED;
-
-	for (int i = 0; i < nmine; i++) {
+	for (int i = 0; i < nmine; i++)
 		if (mine[i].address.family == place->address.family &&
 		    memcmp(mine[i].address.ip, place->address.ip, sizeof(place->address.ip)) == 0)
 			return MINE;
-		if (tt_address_near(&mine[i].address, &place->address, mine[i].prefix))
-			class = NEAR;
-	}
-	return class;
+	return tt_place_is_near(&place->address, mine, nmine) ? NEAR : ROUTED;
 }
 
 void

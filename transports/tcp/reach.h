@@ -10,6 +10,9 @@
 
 #include "tcp/endpoint.h"
 
+/* Is the address in a network that one of my interfaces is in? */
+bool tt_place_is_near(const struct tt_address *address, const struct tt_place *mine, int nmine);
+
 /* In front: those in a network that one of my interfaces is in; at the end: those that are my own as well, such as the
  * bridge that every host with containers has. Otherwise in the peer's order, the quickest first. If all of them are my
  * own, the peer is on this host, and nothing changes. */
