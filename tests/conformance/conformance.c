@@ -3,7 +3,7 @@
  * conformance.c - the program: runs all promises against one transport and prints TAP.
  *
  *     conformance TRANSPORT [--chaos SEED] [--ranks N] [--processes] [--only WORD] [--seed N] [--interfaces LIST]
- *                 [--provider NAME] [--connections N] [--checksum]
+ *                 [--provider NAME] [--connections N] [--checksum] [--apart]
  *
  * TRANSPORT is a name that is built in, or the path of a plug-in (anything with a slash).
  */
@@ -39,7 +39,7 @@ usage(void)
 	fprintf(stderr,
 	    "usage: conformance TRANSPORT [--chaos SEED] [--ranks N] [--processes] [--only WORD] [--seed N]\n"
 	    "                   [--interfaces LIST] [--provider NAME]\n"
-	    "                   [--connections N] [--checksum]\n"
+	    "                   [--connections N] [--checksum] [--apart]\n"
 	    "TRANSPORT: a plug-in's path, or one of:");
 	for (size_t i = 0; i < TT_COUNT_OF(built_in); i++)
 		fprintf(stderr, " %s", built_in[i].name);
@@ -68,6 +68,11 @@ parse_option(struct arguments *arguments, char **argv, int *at)
 
 	if (strcmp(option, "--processes") == 0) {
 		arguments->options.processes = true;
+		return true;
+	}
+	/* Processes of a transport that cannot be used by children of whoever has used it: RDMA cards. */
+	if (strcmp(option, "--apart") == 0) {
+		arguments->options.processes = arguments->options.apart = true;
 		return true;
 	}
 	if (strcmp(option, "--checksum") == 0) {

@@ -29,6 +29,8 @@ struct kit_world {
 	unsigned char key[32];
 	size_t address_bytes[KIT_RANKS];
 	unsigned char address[KIT_RANKS][TUTTI_ADDRESS_BYTES];
+	int asked; /* 1 + enum kit_result: could the transport be asked, is it to be skipped? */
+	uint32_t capabilities;
 	char why[512];
 };
 
@@ -63,6 +65,7 @@ struct kit_options {
 	int nranks;
 	int connections, checksum; /* as in the environment */
 	bool processes;
+	bool apart; /* processes, and what a parent opens is of no use to its children: none of it before they begin */
 	uint64_t seed;
 	const char *interfaces;
 	const char *provider; /* NULL: the transport chooses */

@@ -165,6 +165,46 @@ run_rank(struct run *run, int rank)
 		run->transport->close(kit.endpoint);
 }
 
+/* ---- what the transport says of itself ---- */
+
+/* An endpoint of rank 0, in a world of its own. */
+static tutti_status
+ask_capabilities(struct run *run, uint32_t *capabilities)
+{
+	struct kit kit = {.transport = run->transport, .world = run->world, .deadline_ns = run->deadline_ns};
+
+	if (!open_endpoint(&kit, run))
+		return TUTTI_ERR_SYSTEM;
+	*capabilities = kit.properties.capabilities;
+	run->transport->close(kit.endpoint);
+	return TUTTI_OK;
+}
+
+static enum kit_result
+probe(struct run *run, char *why, size_t why_bytes)
+{
+	int local_ranks[KIT_RANKS];
+	tutti_environment env;
+
+	make_environment(&env, run, 0, local_ranks);
+	return run->transport->probe(&env, why, why_bytes) == TUTTI_OK ? KIT_KEPT : KIT_SKIPPED;
+}
+
+/* All that has to be asked, by a child that does nothing else. */
+static void
+asking_main(struct run *run)
+{
+	char why[sizeof(run->world->why)] = "";
+	enum kit_result result = probe(run, why, sizeof(why));
+
+	if (result == KIT_SKIPPED)
+		memcpy(run->world->why, why, sizeof(why));
+	else if (ask_capabilities(run, &run->world->capabilities) != TUTTI_OK)
+		result = KIT_BROKEN;
+	run->world->asked = 1 + (int)result;
+	_exit(0);
+}
+
 /* ---- all ranks ---- */
 
 static void *
@@ -215,8 +255,13 @@ run_threads(struct run *run)
 static void
 child_main(struct run *run, int rank)
 {
-	const int before = kit_descriptors();
+	uint32_t capabilities;
+	int before;
 
+	/* What is opened once and kept is opened here. */
+	if (run->options->apart)
+		(void)ask_capabilities(run, &capabilities);
+	before = kit_descriptors();
 	run_rank(run, rank);
 	check_descriptors(run, before, "a rank's process");
 	_exit(0);
@@ -266,6 +311,22 @@ run_processes(struct run *run)
 		reap(run, pids[i], i);
 }
 
+static enum kit_result
+ask_apart(struct run *run, char *why, size_t why_bytes)
+{
+	struct kit kit = observer(run);
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		asking_main(run);
+	if (kit_check(&kit, pid > 0, "cannot fork"))
+		reap(run, pid, 0);
+	snprintf(why, why_bytes, "%s", run->world->why);
+	return run->world->asked == 0 ? KIT_BROKEN : (enum kit_result)(run->world->asked - 1);
+}
+
 static void *
 map_shared(size_t bytes)
 {
@@ -291,32 +352,18 @@ not_for(const struct run *run, uint32_t capabilities)
 	return NULL;
 }
 
-/* What an endpoint of rank 0 says about itself, in a world of its own. */
-static tutti_status
-ask_capabilities(struct run *run, uint32_t *capabilities)
-{
-	struct kit kit = {.transport = run->transport, .world = run->world, .deadline_ns = run->deadline_ns};
-
-	if (!open_endpoint(&kit, run))
-		return TUTTI_ERR_SYSTEM;
-	*capabilities = kit.properties.capabilities;
-	run->transport->close(kit.endpoint);
-	return TUTTI_OK;
-}
-
 static enum kit_result
 run_all(struct run *run, char *why, size_t why_bytes)
 {
 	const char *reason;
-	uint32_t capabilities = 0;
 
-	if (ask_capabilities(run, &capabilities) != TUTTI_OK) {
+	if (!run->options->apart && ask_capabilities(run, &run->world->capabilities) != TUTTI_OK) {
 		snprintf(why, why_bytes, "%s", run->world->why);
 		return KIT_BROKEN;
 	}
 	if (run->shared_bytes > 0)
 		memset(run->shared, 0, run->shared_bytes);
-	reason = not_for(run, capabilities);
+	reason = not_for(run, run->world->capabilities);
 	if (reason != NULL) {
 		snprintf(why, why_bytes, "%s", reason);
 		return KIT_SKIPPED;
@@ -347,11 +394,13 @@ kit_run(const tutti_transport *transport, const struct kit_promise *promise, con
 	if (run.world == NULL)
 		return KIT_BROKEN;
 	tt_random(run.world->key, sizeof(run.world->key));
-	make_environment(&env, &run, 0, local_ranks);
-	if (transport->probe(&env, why, why_bytes) != TUTTI_OK) {
+	result = options->apart ? ask_apart(&run, why, why_bytes) : probe(&run, why, why_bytes);
+	if (result != KIT_KEPT) {
 		munmap(run.world, world_bytes);
-		return KIT_SKIPPED;
+		return result;
 	}
+	result = KIT_BROKEN;
+	make_environment(&env, &run, 0, local_ranks);
 	run.shared_bytes = transport->shared_need == NULL ? 0 : transport->shared_need(&env);
 	run.shared = run.shared_bytes > 0 ? map_shared(run.shared_bytes) : NULL;
 	if (run.shared_bytes == 0 || run.shared != NULL)
