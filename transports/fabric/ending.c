@@ -15,7 +15,8 @@
 #include "base/process.h"
 #include "fabric/link.h"
 
-#define LAST_READS 8
+#define LAST_READS 8 /* of an empty queue */
+#define READS_MOST 8192
 #define CALLS_NS (50 * TT_MS) /* for a peer that connects at this moment */
 #define LEAVE_NS (1000 * TT_MS)
 #define LINGER_NS (100 * TT_MS)
@@ -59,8 +60,22 @@ is_called(const tutti_endpoint *endpoint)
 	return false;
 }
 
-/* Connections that peers have begun are taken by the provider before it is closed, else it loses their descriptors. What
- * else comes is of no use any more. */
+/* One completion or error less in the provider's queue? */
+static bool
+read_one(const tutti_endpoint *endpoint)
+{
+	struct fi_cq_err_entry error = {.err_data_size = 0};
+	struct fi_cq_data_entry entry;
+	const ssize_t n = fi_cq_read(endpoint->device.cq, &entry, 1);
+	const struct tt_fab_op *op = n == 1 ? entry.op_context : NULL;
+
+	if (op != NULL && (entry.flags & FI_REMOTE_CQ_DATA) == 0 && op->kind == TT_FAB_OP_RECV)
+		note_caller(endpoint, (const struct tt_fab_slot *)(const void *)op, entry.len);
+	return n > 0 || (n == -FI_EAVAIL && fi_cq_readerr(endpoint->device.cq, &error, 0) == 1);
+}
+
+/* Connections that peers have begun are taken by the provider before it is closed, else it loses their descriptors. It
+ * looks after them when its queue is empty: what is in there, errors too, is read first, and is of no use any more. */
 static void
 take_calls(tutti_endpoint *endpoint)
 {
@@ -71,17 +86,12 @@ take_calls(tutti_endpoint *endpoint)
 	for (int i = 0; i < endpoint->rank && endpoint->links != NULL; i++)
 		doubts = doubts ||
 			 (endpoint->links[i] != NULL && endpoint->links[i]->greeted && !endpoint->links[i]->heard);
-	for (int left = LAST_READS; left > 0;) {
-		struct fi_cq_data_entry entry;
-		const bool more = is_called(endpoint) && tt_now_ns() < deadline_ns;
-		const ssize_t n = fi_cq_read(endpoint->device.cq, &entry, 1);
-		const struct tt_fab_op *op = n == 1 ? entry.op_context : NULL;
+	for (int left = LAST_READS, most = READS_MOST; left > 0 && most > 0; most--) {
+		const bool found = read_one(endpoint);
 
-		if (op != NULL && (entry.flags & FI_REMOTE_CQ_DATA) == 0 && op->kind == TT_FAB_OP_RECV)
-			note_caller(endpoint, (const struct tt_fab_slot *)(const void *)op, entry.len);
-		if (!more)
+		if (!found && (tt_now_ns() >= deadline_ns || !is_called(endpoint)))
 			left--;
-		if (n <= 0 && doubts)
+		if (!found && doubts)
 			(void)poll(NULL, 0, 1);
 	}
 }

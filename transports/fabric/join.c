@@ -128,6 +128,12 @@ tt_fab_link_lost(tutti_link *link, struct tt_fab_guard *guard, const char *why)
 {
 	if (link->guard != guard)
 		return;
+	if (link->ready && !link->greeted) {
+		tt_fab_link_die(link, TUTTI_ERR_PEER,
+		    "rank %d went away before libfabric provider %s has taken all receives for it", link->peer,
+		    link->endpoint->device.provider);
+		return;
+	}
 	if (link->ready) {
 		tt_fab_endpoint_drain(link->endpoint);
 		tt_fab_link_die(link, TUTTI_ERR_PEER, "rank %d %s", link->peer,

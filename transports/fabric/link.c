@@ -263,8 +263,9 @@ watch_refusals(tutti_link *link)
 		link->blocked_ns = now;
 	} else if (now - link->blocked_ns > link->endpoint->connect_timeout_ms * TT_MS) {
 		tt_fab_link_die(link, TUTTI_ERR_PEER,
-		    "rank %d: libfabric provider %s takes nothing for it since %lld s", link->peer,
-		    link->endpoint->device.provider, (long long)((now - link->blocked_ns) / (1000 * TT_MS)));
+		    "rank %d: libfabric provider %s has taken %s for it for %lld ms", link->peer,
+		    link->endpoint->device.provider, link->owed > 0 ? "no receives" : "nothing",
+		    (long long)((now - link->blocked_ns) / TT_MS));
 	}
 }
 

@@ -142,7 +142,8 @@ tt_fab_message(tutti_link *link, uint32_t lane, enum tt_fab_kind kind)
 
 	if (link->next_out - link->acked + kept >= link->ring.credit || slot->busy)
 		return NULL;
-	if (link->failed || (!link->heard && !tt_fab_link_begins(link)))
+	/* Credit is counted from the receives that the hello has told of. */
+	if (link->failed || !link->greeted || (!link->heard && !tt_fab_link_begins(link)))
 		return NULL;
 	*tt_fab_head_of(slot) = (struct tt_fab_head){
 	    .token = link->token_out,
