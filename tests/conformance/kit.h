@@ -65,7 +65,8 @@ struct kit_options {
 	int nranks;
 	int connections, checksum; /* as in the environment */
 	bool processes;
-	bool apart; /* processes, and what a parent opens is of no use to its children: none of it before they begin */
+	bool
+	    apart; /* processes, and what a parent opens is of no use to its children: none of it before they begin */
 	uint64_t seed;
 	const char *interfaces;
 	const char *provider; /* NULL: the transport chooses */
