@@ -456,6 +456,10 @@ use_remotes(tutti_comm *comm, const struct address_card *cards)
 	const tutti_environment env = environment(comm);
 	bool all = comm->remotes != NULL;
 
+	comm->facts.reads_far = 1;
+	for (int r = 0; r < comm->size; r++)
+		if (cards[r].reads == 0)
+			comm->facts.reads_far = 0;
 	for (int i = 0; i < env.nlocal; i++)
 		all = all && cards[env.local_ranks[i]].reads != 0;
 	if (all) {

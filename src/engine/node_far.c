@@ -42,42 +42,26 @@ tt_node_stage_use_remotes(struct tt_node_stage *s, const struct tt_remote *remot
 
 /* ---- which jobs ----------------------------------------------------------------------------------------------------- */
 
-/*
- * Bytes that cores copy for rows of n bytes, among P members:
- *
- *	                through slots                        from afar
- *	all_to_all      2 (P - 1) n of each                  (P - 1) n of each
- *	all_gather      P n of each                          (P - 1) n of each
- *	scatter         (P - 1) n of the root, n of others   n of each
- *	gather          (P - 1) n of the root, n of others   (P - 1) n of the root
- *	broadcast       n of each                            n of each
- *
- * The kernel's copy takes up to half as long again as one's own, so it must save one of two to be worth it. A sum is made
- * of what is in reach, and to fetch a row is as much work as to stage it.
- */
-static bool
-saves_copies(const struct tt_node_stage *s, enum tt_step_kind kind)
+static enum tt_collective
+collective_of(enum tt_step_kind kind)
 {
 	switch (kind) {
 	case TT_NODE_ALL_TO_ALL:
-		return true;
+		return TT_ALL_TO_ALL;
 	case TT_NODE_ALL_GATHER:
-		return s->members == 2;
+		return TT_ALL_GATHER;
 	case TT_NODE_SCATTER:
-		return s->members > 2;
+		return TT_SCATTER;
 	default:
-		return false;
+		return TT_COLLECTIVES; /* of no other does the stage read rows from afar */
 	}
 }
 
 bool
 tt_far_is(const struct tt_node_stage *s, enum tt_step_kind kind, size_t longest)
 {
-	const struct tt_stage_facts *facts = &s->large.facts;
-
-	/* Of what fills the caches, stores that go past them make two copies the cheaper ones. */
-	return s->large.remotes != NULL && longest >= facts->single_least && longest / 2 < facts->stream_least &&
-	       saves_copies(s, kind);
+	return s->large.remotes != NULL &&
+	       tt_stage_reads_far(&s->large.facts, collective_of(kind), s->members, longest);
 }
 
 bool

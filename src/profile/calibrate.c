@@ -33,7 +33,7 @@ struct seat {
 
 #define CANNOT 1000u
 #define NEVER_BYTES 1e12
-#define LEAST_SINGLE 4096 /* below, the node stage needs no slots */
+#define LEAST_SINGLE 65536 /* below, what goes through a slot stays in the nearest caches */
 #define BEYOND 1.5 /* what a copy costs more out of the caches */
 #define ONE_WAY 0.6 /* of both: sender and receiver copy at the same time, but not always */
 
@@ -141,8 +141,9 @@ derive(struct tt_constants *constants, enum tt_constant constant, double value)
 static double
 break_even(const struct tt_constants *constants)
 {
-	const double saved =
-	    2 * constants->value[TT_CONSTANT_COPY_SHARED] - constants->value[TT_CONSTANT_REMOTE_BYTE];
+	/* The kernel's copy was measured of memory that the core had in its cache; the others' is farther away. */
+	const double saved = constants->value[TT_CONSTANT_COPY_SHARED] + constants->value[TT_CONSTANT_COPY_CACHED] -
+			     constants->value[TT_CONSTANT_REMOTE_BYTE];
 	const double call = (constants->value[TT_CONSTANT_REMOTE_CALL] + constants->value[TT_CONSTANT_MEET]) * 1000;
 	const double from = saved > 0 ? call / saved : NEVER_BYTES;
 

@@ -47,7 +47,7 @@
 	entry(STREAM_FROM, "stream_from", "B", 8388608, "buffers from which on stores past the caches pay") \
 	entry(REMOTE_CALL, "remote_call", "ns", 1000, "reading another process's memory, besides its bytes") \
 	entry(REMOTE_BYTE, "remote_byte", "ps/B", 60, "each byte of that, in cache") \
-	entry(SINGLE_FROM, "single_from", "B", 32768, "rows from which on one copy by the kernel beats two through shared memory")
+	entry(SINGLE_FROM, "single_from", "B", 65536, "rows from which on one copy by the kernel beats two through shared memory")
 /* clang-format on */
 
 #define TT_CONSTANT_NUMBER(number, name, unit, value, meaning) TT_CONSTANT_##number,

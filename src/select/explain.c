@@ -88,7 +88,8 @@ put_constants(struct writer *w, const struct tt_select_facts *facts)
 	const enum tt_constant used[] = {TT_CONSTANT_CALL, TT_CONSTANT_MEET, wire, wire + 1, wire + 2, wire + 3,
 	    network ? TT_CONSTANT_CARD_BYTE : TT_CONSTANT_HANDOFF, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED,
 	    TT_CONSTANT_COPY_MEMORY, TT_CONSTANT_CACHE, TT_CONSTANT_REDUCE_CACHED, TT_CONSTANT_YIELD,
-	    TT_CONSTANT_ONE_MEETING, TT_CONSTANT_CHUNK, TT_CONSTANT_SINGLE_FROM};
+	    TT_CONSTANT_ONE_MEETING, TT_CONSTANT_CHUNK, TT_CONSTANT_SINGLE_FROM, TT_CONSTANT_REMOTE_CALL,
+	    TT_CONSTANT_REMOTE_BYTE};
 
 	put(w, "\nprices are made of:\n\n");
 	for (size_t i = 0; i < TT_COUNT_OF(used); i++) {

@@ -15,6 +15,15 @@ seconds(const struct tt_select_facts *facts, enum tt_constant constant)
 	return tt_constant_s(&facts->constants, constant);
 }
 
+/* By how much is one dearer than another? */
+static double
+extra(const struct tt_select_facts *facts, enum tt_constant dear, enum tt_constant cheap)
+{
+	const double difference = seconds(facts, dear) - seconds(facts, cheap);
+
+	return difference > 0 ? difference : 0;
+}
+
 /* How far apart are ranks that share memory? A rank that is bound nowhere says nothing. */
 static enum tt_constant
 widest_handoff(const struct tt_map *map)
@@ -76,9 +85,11 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 	}
 	facts->call_s = seconds(facts, TT_CONSTANT_CALL);
 	facts->kept_s_per_byte = seconds(facts, TT_CONSTANT_COPY_CACHED);
-	facts->beyond_s_per_byte = seconds(facts, TT_CONSTANT_COPY_MEMORY) - seconds(facts, TT_CONSTANT_COPY_SHARED);
-	if (facts->beyond_s_per_byte < 0)
-		facts->beyond_s_per_byte = 0;
+	/* It was measured of memory that this core had in its cache. */
+	facts->far_s_per_byte =
+	    seconds(facts, TT_CONSTANT_REMOTE_BYTE) + extra(facts, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED);
+	facts->far_call_s = seconds(facts, TT_CONSTANT_REMOTE_CALL);
+	facts->beyond_s_per_byte = extra(facts, TT_CONSTANT_COPY_MEMORY, TT_CONSTANT_COPY_SHARED);
 	facts->cache_bytes = facts->constants.value[TT_CONSTANT_CACHE];
 	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_SHARED);
 	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
@@ -104,6 +115,7 @@ tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes, cons
 	facts->cores = 1;
 	facts->staging_bytes = 4 << 20;
 	facts->lanes = 1;
+	facts->reads_far = 1;
 	facts->least_per_node = nranks;
 	for (int node = 0; node < nnodes; node++) {
 		int members = node_of == NULL && nnodes == 1 ? nranks : 0;

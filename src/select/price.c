@@ -34,6 +34,8 @@ struct rates {
 	double beyond; /* more for each byte that is copied, because not all is in the nearest caches */
 	double add; /* a byte that is reduced */
 	double fold; /* less for a byte that is added as it arrives */
+	double far, all_far; /* bytes that the kernel copies for a rank, and for all, in units of n */
+	double calls, all_calls; /* in so many calls */
 	double slices;
 };
 
@@ -122,6 +124,22 @@ add_rate(const struct tt_select_facts *facts, const struct tt_algorithm *algorit
 	       larger(facts->reduce_s_per_byte, facts->copy_s_per_byte / 2) * (members - 1) / members;
 }
 
+/* Where the stage reads rows out of other processes' memory, the kernel's copies stand for those through slots. */
+static void
+take_far(const struct tt_select_facts *facts, const struct tt_select_call *call, struct rates *r)
+{
+	const double all = facts->nranks, row = 1 / all;
+
+	if (!facts->reads_far || !tt_stage_reads_far(&facts->stage, call->collective, facts->nranks,
+				     call->bytes / (uint64_t)facts->nranks))
+		return;
+	r->calls = call->collective == TT_SCATTER ? 1 : all - 1;
+	r->all_calls = call->collective == TT_SCATTER ? all - 1 : all * (all - 1);
+	r->far = r->calls * row;
+	r->all_far = r->all_calls * row;
+	r->cost.copied = r->cost.all_copied = r->cost.fill = 0;
+}
+
 static struct rates
 rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_algorithm *algorithm)
 {
@@ -136,6 +154,8 @@ rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call,
 	r.add = add_rate(facts, algorithm) + r.beyond / 2;
 	r.fold = facts->nnodes > 1 ? 0 : facts->copy_s_per_byte / 2;
 	r.slices = larger(1, pieces_of(facts, call, algorithm->flags, &r.cost));
+	if (is_stage(algorithm) && facts->nnodes == 1)
+		take_far(facts, call, &r);
 	return r;
 }
 
@@ -175,7 +195,8 @@ alone(const struct tt_select_facts *facts, const struct rates *r)
 	    .wire = moved + (c->bytes > 0 ? fill * one_way : 0),
 	    .reduce = c->reduced * r->n * r->add,
 	    .copy = (c->copied * r->n + (c->bytes > 0 ? 0 : fill)) * (facts->copy_s_per_byte + r->beyond) +
-		    c->kept * r->n * (facts->kept_s_per_byte + r->beyond)};
+		    c->kept * r->n * (facts->kept_s_per_byte + r->beyond) +
+		    r->far * r->n * (facts->far_s_per_byte + r->beyond) + r->calls * facts->far_call_s};
 }
 
 /* All that the ranks of a host have to do, on its cores: what counts where there are more ranks than cores. A message
@@ -184,7 +205,8 @@ static struct price
 together(const struct tt_select_facts *facts, const struct rates *r)
 {
 	const struct tt_algorithm_cost *c = &r->cost;
-	const double all = facts->nranks, share = (double)facts->most_per_host / all / facts->cores * r->n;
+	const double all = facts->nranks, of_cores = (double)facts->most_per_host / all / facts->cores;
+	const double share = of_cores * r->n;
 	const double posted = c->messages - c->meetings + c->overheads;
 	const double messages = c->all_messages > 0 ? c->all_messages : posted * all;
 	const double each = larger(r->link->alpha_s, r->link->over_s);
@@ -198,7 +220,9 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	    .reduce = (c->all_reduced > 0 ? c->all_reduced : all * c->reduced) * share * r->add,
 	    .copy =
 		(c->all_copied > 0 ? c->all_copied : all * c->copied) * share * (facts->copy_s_per_byte + r->beyond) +
-		all * c->kept * share * (facts->kept_s_per_byte + r->beyond)};
+		all * c->kept * share * (facts->kept_s_per_byte + r->beyond) +
+		r->all_far * share * (facts->far_s_per_byte + r->beyond) +
+		r->all_calls * of_cores * facts->far_call_s};
 }
 
 /* What is made for several nodes does on one in several steps what the node stage does in one: it takes longer by at least a

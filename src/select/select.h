@@ -31,6 +31,7 @@ struct tt_select_facts {
 	int64_t staging_bytes; /* scratch memory per rank */
 	int32_t reproducible;
 	int32_t lanes;
+	int32_t reads_far; /* ranks of a node can read each other's memory */
 	struct tt_constants constants; /* what the following is made of */
 	double meet_s; /* what a meeting of a node's ranks in shared memory costs */
 	uint64_t one_meeting_bytes; /* of all ranks together: what the node stage does in one meeting */
@@ -39,6 +40,7 @@ struct tt_select_facts {
 	double call_s; /* a call, beside what it moves */
 	double reduce_s_per_byte, copy_s_per_byte; /* in cache; copies through memory that is shared */
 	double kept_s_per_byte; /* copies from a rank's own memory to its own */
+	double far_s_per_byte, far_call_s; /* copies out of another process's memory */
 	double beyond_s_per_byte; /* more for a byte that is copied and does not fit a core's cache */
 	double cache_bytes; /* of a core */
 	double turn_s; /* a core changes from one rank to another */

@@ -2,14 +2,17 @@
  *
  * stage_facts.h - how the node stage goes about large jobs: sizes that are right on one machine and wrong on another.
  *
- * Agreed at creation like all facts, so that every rank cuts a job alike. What is here are bytes and counts, nothing
- * that says how; a profile may replace each of them. Jobs that fit a core's own cache are not cut: two cores that write
- * and read neighbouring lines at the same time hinder each other.
+ * Agreed at creation like all facts, so that every rank cuts a job alike. What is here are bytes and counts, which a
+ * profile may replace, and what follows from them for the stage and for its price alike. Jobs that fit a core's own cache
+ * are not cut: two cores that write and read neighbouring lines at the same time hinder each other.
  */
 #ifndef TT_SELECT_STAGE_FACTS_H
 #define TT_SELECT_STAGE_FACTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "plan/plan.h"
 
 struct tt_stage_facts {
 	uint64_t staging_bytes; /* of each member: a bound of all that is staged */
@@ -31,10 +34,53 @@ struct tt_stage_facts {
 /* clang-format off */
 #define TT_STAGE_FACTS_INIT \
 	{ \
-		.staging_bytes = 4u << 20, .add_least = 32u << 10,  .row_least = 16u << 10, .single_least = 32u << 10, .chunk_least = 128u << 10, \
+		.staging_bytes = 4u << 20, .add_least = 32u << 10,  .row_least = 16u << 10, .single_least = 64u << 10, .chunk_least = 128u << 10, \
 		.chunk_most = 256u << 10, .pieces = 2, .slots = 3, .crowded_slots = 8, .block = 8u << 10, \
 		.stream_least = 8u << 20 \
 	}
 /* clang-format on */
+
+/*
+ * Bytes that cores copy for rows of n bytes, among P members:
+ *
+ *	                through slots                        from afar
+ *	all_to_all      2 (P - 1) n of each                  (P - 1) n of each
+ *	all_gather      P n of each                          (P - 1) n of each
+ *	scatter         (P - 1) n of the root, n of others   n of each
+ *	gather          (P - 1) n of the root, n of others   (P - 1) n of the root
+ *	broadcast       n of each                            n of each
+ *
+ * The kernel's copy takes up to half as long again as one's own, so it must save one of two to be worth it. A sum is made
+ * of what is in reach, and to fetch a row is as much work as to stage it.
+ */
+static inline bool
+tt_stage_saves_copies(enum tt_collective collective, int members)
+{
+	switch (collective) {
+	case TT_ALL_TO_ALL:
+		return true;
+	case TT_ALL_GATHER:
+		return members == 2;
+	case TT_SCATTER:
+		return members > 2;
+	default:
+		return false;
+	}
+}
+
+/* Is a job with rows of so many bytes (the longest) one whose rows the kernel copies from process to process, where
+ * ranks can read each other's memory? */
+static inline bool
+tt_stage_reads_far(const struct tt_stage_facts *facts, enum tt_collective collective, int members, uint64_t row_bytes)
+{
+	/* Of what fills the caches, stores that go past them make two copies the cheaper ones, but for a root that would
+	 * make one of them alone. */
+	const uint64_t least_for_slots = collective == TT_SCATTER && facts->stream_least < UINT64_MAX / 2
+					     ? 2 * facts->stream_least
+					     : facts->stream_least / 2;
+
+	return row_bytes >= facts->single_least && row_bytes < least_for_slots &&
+	       tt_stage_saves_copies(collective, members);
+}
 
 #endif /* TT_SELECT_STAGE_FACTS_H */

@@ -74,6 +74,41 @@ Test(select, small_floats_are_summed_with_one_rounding_where_ranks_share_memory)
 	cr_expect(eq(int, tt_select(&f, &k, &choice), TUTTI_OK));
 }
 
+static double
+price_of(const struct tt_select_facts *f, enum tt_collective collective, uint64_t bytes, const char *name)
+{
+	const struct tt_select_call k = call(collective, bytes);
+	struct tt_candidate candidates[64];
+	const int n = tt_select_candidates(f, &k, candidates, 64);
+
+	for (int i = 0; i < n; i++)
+		if (strcmp(candidates[i].algorithm->name, name) == 0)
+			return candidates[i].predicted_s;
+	cr_assert(n < 0, "there is no %s", name);
+	return 0;
+}
+
+Test(select, rows_that_the_kernel_copies_once_are_priced_so)
+{
+	static const enum tt_collective which[] = {TT_ALL_TO_ALL, TT_SCATTER};
+
+	for (int cores = 2; cores <= 8; cores += 6)
+		for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++) {
+			struct tt_select_facts far = facts(8, 1), staged;
+			const uint64_t large = 8 * far.stage.single_least;
+
+			far.cores = cores;
+			staged = far;
+			staged.reads_far = 0;
+			cr_expect(lt(dbl, price_of(&far, which[i], large, "node"),
+			    price_of(&staged, which[i], large, "node")));
+			cr_expect(eq(dbl, price_of(&far, which[i], large / 2, "node"),
+			    price_of(&staged, which[i], large / 2, "node")));
+			cr_expect(eq(dbl, price_of(&far, which[i], large, i ? "linear" : "pairwise"),
+			    price_of(&staged, which[i], large, i ? "linear" : "pairwise")));
+		}
+}
+
 Test(select, an_unknown_algorithm_is_answered_with_those_there_are)
 {
 	const struct tt_select_facts f = facts(4, 1);
