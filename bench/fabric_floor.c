@@ -2,11 +2,13 @@
  *
  * fabric_floor.c - what the transport fabric costs over a bare libfabric program that sends the same messages.
  *
- *     fabric_floor PLUGIN [PROVIDER] [ROUNDS]
+ *     fabric_floor PLUGIN [PROVIDER] [ROUNDS] [KNOWN]
  *
  * Two threads, each with an endpoint of its own: one ping-pong through the transport, one by hand, in turn, so that
- * whatever else happens on the machine happens to both. By hand: 8 bytes by fi_send into a posted receive; large
- * messages by the same writes of 256 KiB, with remote completion data, into memory whose key is known already.
+ * whatever else happens on the machine happens to both. By hand: up to 4 KiB by fi_send into a posted receive; large
+ * messages by writes of 256 KiB, with remote completion data, once the receiver has told where, in a message. With
+ * KNOWN as the last argument it was told before: what could be saved if buffers never changed. Completion queues have
+ * a descriptor, as whoever wants to sleep needs one; with some providers that is what costs most.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -25,6 +27,12 @@
 #define MOST ((size_t)4 << 20)
 #define SEGMENT ((size_t)256 << 10)
 #define MOST_ROUNDS 4096
+#define SMALL 4096
+
+/* Where a large message goes. */
+struct target {
+	uint64_t address, key;
+};
 
 struct bare {
 	struct fi_info *info;
@@ -38,6 +46,9 @@ struct bare {
 	unsigned char name[256];
 	size_t name_bytes;
 	struct fi_context2 contexts[64];
+	struct target mine, told; /* for the peer, and by the peer, in a message of its own */
+	int out, received,
+	    written; /* operations under way; messages and writes that came and were not yet waited for */
 };
 
 struct side {
@@ -54,6 +65,7 @@ static struct side sides[2];
 static const tutti_transport *transport;
 static const char *provider = "net";
 static int rounds = 300;
+static bool known; /* targets are */
 static atomic_int arrived;
 static const size_t sizes[] = {8, 4096, 65536, (size_t)1 << 20, MOST};
 static double times[2][MOST_ROUNDS];
@@ -94,7 +106,7 @@ bare_open(struct side *side)
 	struct bare *b = &side->bare;
 	struct fi_info *hints = fi_allocinfo(), *list;
 	struct fi_av_attr av = {.type = FI_AV_TABLE};
-	struct fi_cq_attr cq = {.size = 1024, .format = FI_CQ_FORMAT_DATA};
+	struct fi_cq_attr cq = {.size = 1024, .format = FI_CQ_FORMAT_DATA, .wait_obj = FI_WAIT_FD};
 
 	hints->ep_attr->type = FI_EP_RDM;
 	hints->caps = FI_MSG | FI_RMA;
@@ -121,93 +133,115 @@ bare_open(struct side *side)
 	fi_freeinfo(hints);
 }
 
-/* Waits for so many completions of each kind. */
 static void
-bare_wait(struct bare *b, int *out, int *in)
+bare_poll(struct bare *b)
 {
-	while (*out > 0 || *in > 0) {
-		struct fi_cq_data_entry entries[16];
-		const ssize_t n = fi_cq_read(b->cq, entries, 16);
+	struct fi_cq_data_entry entries[16];
+	const ssize_t n = fi_cq_read(b->cq, entries, 16);
 
-		if (n == -FI_EAGAIN)
-			continue;
+	if (n != -FI_EAGAIN)
 		check(n < 0 ? n : 0, "fi_cq_read");
-		for (ssize_t i = 0; i < n; i++)
-			*((entries[i].flags & (FI_REMOTE_CQ_DATA | FI_RECV)) != 0 ? in : out) -= 1;
+	for (ssize_t i = 0; i < n; i++) {
+		if ((entries[i].flags & FI_REMOTE_CQ_DATA) != 0)
+			b->written++;
+		else if ((entries[i].flags & FI_RECV) != 0)
+			b->received++;
+		else
+			b->out--;
 	}
 }
 
-static int in_early[2]; /* arrived while something else was waited for; negative */
-
-static void
-bare_receive(struct side *side, size_t bytes, int *in)
+static struct target
+target_of(const struct side *side)
 {
-	struct bare *b = &side->bare;
+	const bool virtual = (side->bare.info->domain_attr->mr_mode & FI_MR_VIRT_ADDR) != 0;
 
-	*in = in_early[side->rank] + (bytes <= 4096 ? 1 : (int)((bytes + SEGMENT - 1) / SEGMENT));
-	in_early[side->rank] = 0;
-	if (bytes <= 4096)
-		while (fi_recv(b->ep, side->memory + MOST, bytes, fi_mr_desc(b->mr), FI_ADDR_UNSPEC,
-			   &b->contexts[0]) != 0) {
-			int out = 0;
-
-			bare_wait(b, &out, &out);
-		}
+	return (struct target){(virtual ? (uint64_t)(uintptr_t)side->memory : 0) + MOST, fi_mr_key(side->bare.mr)};
 }
 
 static void
-bare_send(struct side *side, size_t bytes)
+bare_send(struct side *side, const void *bytes, size_t n, void *context)
 {
 	struct bare *b = &side->bare;
-	struct side *other = &sides[1 - side->rank];
-	const bool virtual = (b->info->domain_attr->mr_mode & FI_MR_VIRT_ADDR) != 0;
-	int out = 0, in = 0;
+	ssize_t code;
 
-	for (size_t at = 0, i = 1; at < bytes; at += SEGMENT, i++) {
+	while ((code = fi_send(b->ep, bytes, n, fi_mr_desc(b->mr), b->peer, context)) == -FI_EAGAIN)
+		bare_poll(b);
+	check(code, "fi_send");
+	b->out++;
+}
+
+static void
+bare_write(struct side *side, size_t bytes)
+{
+	struct bare *b = &side->bare;
+
+	for (size_t at = 0, i = 3; at < bytes; at += SEGMENT, i++) {
 		const size_t n = bytes - at < SEGMENT ? bytes - at : SEGMENT;
 		const struct iovec local = {side->memory + at, n};
-		const struct fi_rma_iov remote = {
-		    (virtual ? (uint64_t)(uintptr_t)other->memory : 0) + MOST + at, n, fi_mr_key(other->bare.mr)};
+		const struct fi_rma_iov remote = {b->told.address + at, n, b->told.key};
 		void *desc = fi_mr_desc(b->mr);
 		const struct fi_msg_rma message = {&local, &desc, 1, b->peer, &remote, 1, &b->contexts[i], 1};
 		ssize_t code;
 
-		do {
-			struct fi_cq_data_entry entry;
-
-			code = bytes <= 4096 ? fi_send(b->ep, side->memory, n, desc, b->peer, &b->contexts[i])
-					     : fi_writemsg(b->ep, &message,
-						   FI_COMPLETION | FI_DELIVERY_COMPLETE | FI_REMOTE_CQ_DATA);
-			if (code == -FI_EAGAIN && fi_cq_read(b->cq, &entry, 1) == 1)
-				*((entry.flags & (FI_REMOTE_CQ_DATA | FI_RECV)) != 0 ? &in : &out) -= 1;
-		} while (code == -FI_EAGAIN);
-		check(code, "sending");
-		out++;
+		while ((code = fi_writemsg(
+			    b->ep, &message, FI_COMPLETION | FI_DELIVERY_COMPLETE | FI_REMOTE_CQ_DATA)) == -FI_EAGAIN)
+			bare_poll(b);
+		check(code, "fi_writemsg");
+		b->out++;
 	}
-	while (out > 0) {
-		struct fi_cq_data_entry entry;
+}
 
-		if (fi_cq_read(b->cq, &entry, 1) == 1)
-			*((entry.flags & (FI_REMOTE_CQ_DATA | FI_RECV)) != 0 ? &in : &out) -= 1;
+static void
+bare_out(struct side *side, size_t bytes)
+{
+	struct bare *b = &side->bare;
+
+	if (bytes <= SMALL) {
+		bare_send(side, side->memory, bytes, &b->contexts[1]);
+	} else {
+		while (!known && b->received == 0)
+			bare_poll(b);
+		b->received -= !known;
+		bare_write(side, bytes);
 	}
-	in_early[side->rank] += in;
+	while (b->out > 0)
+		bare_poll(b);
+}
+
+static void
+bare_in(struct side *side, size_t bytes)
+{
+	struct bare *b = &side->bare;
+	int *came = bytes <= SMALL ? &b->received : &b->written;
+	const int all = bytes <= SMALL ? 1 : (int)((bytes + SEGMENT - 1) / SEGMENT);
+
+	while (*came < all)
+		bare_poll(b);
+	*came -= all;
 }
 
 static void
 bare_round(struct side *side, size_t bytes)
 {
-	int in, none = 0;
+	struct bare *b = &side->bare;
+	const bool small = bytes <= SMALL;
 
-	bare_receive(side, bytes, &in);
-	if (side->rank == 0) {
-		bare_send(side, bytes);
-		in += in_early[0];
-		in_early[0] = 0;
-		bare_wait(&side->bare, &none, &in);
-	} else {
-		bare_wait(&side->bare, &none, &in);
-		bare_send(side, bytes);
+	if (small || !known)
+		while (fi_recv(b->ep, small ? (void *)(side->memory + MOST) : &b->told,
+			   small ? bytes : sizeof(b->told), fi_mr_desc(b->mr), FI_ADDR_UNSPEC, &b->contexts[0]) != 0)
+			bare_poll(b);
+	if (!small && known) {
+		b->told = target_of(&sides[1 - side->rank]);
+	} else if (!small) {
+		b->mine = target_of(side);
+		bare_send(side, &b->mine, sizeof(b->mine), &b->contexts[2]);
 	}
+	if (side->rank == 0)
+		bare_out(side, bytes);
+	bare_in(side, bytes);
+	if (side->rank == 1)
+		bare_out(side, bytes);
 }
 
 /* ---- through the transport ---- */
@@ -315,13 +349,14 @@ main(int argc, char **argv)
 	void *library, *symbol;
 	pthread_t thread;
 
-	if (argc < 2 || argc > 4) {
-		fprintf(stderr, "usage: fabric_floor PLUGIN [PROVIDER] [ROUNDS]\n");
+	if (argc < 2 || argc > 5) {
+		fprintf(stderr, "usage: fabric_floor PLUGIN [PROVIDER] [ROUNDS] [KNOWN]\n");
 		return 2;
 	}
 	provider = argc > 2 ? argv[2] : provider;
 	rounds = argc > 3 ? atoi(argv[3]) : rounds;
 	rounds = rounds < 1 ? 1 : rounds > MOST_ROUNDS ? MOST_ROUNDS : rounds;
+	known = argc > 4;
 	library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
 	symbol = library != NULL ? dlsym(library, TUTTI_TRANSPORT_ENTRY) : NULL;
 	if (symbol == NULL) {

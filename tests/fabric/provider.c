@@ -268,7 +268,7 @@ refused_messages_end_a_link_that_was_in_use(void)
 	if (!arrives(SMALL))
 		return false;
 	fault.sends = true;
-	return ends(LARGE, "has taken nothing for it for");
+	return ends(SMALL, "has taken nothing for it for");
 }
 
 static bool

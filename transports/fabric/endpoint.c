@@ -26,7 +26,7 @@
 #define FEW_RANKS 16 /* up to so many, lanes may hold more heads */
 #define COMPLETIONS 16 /* read at once */
 #define DRAINS 256
-#define LOOK_EVERY 64 /* calls of progress() */
+#define LOOK_EVERY 256 /* calls of progress() */
 #define EVENTS 32
 #define ACCEPTS 16
 #define STRANGERS 64

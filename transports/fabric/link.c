@@ -18,6 +18,7 @@
 #include "base/process.h"
 
 #define FAILED_NS (200 * TT_MS) /* for the peer's guard to be heard */
+#define OFFER_AFTER 16 /* looks: windows that come meanwhile save the offer */
 
 tutti_status
 tt_fab_link_create(tutti_endpoint *endpoint, int peer, tutti_link **link)
@@ -211,6 +212,11 @@ send_heads(tutti_link *link, struct tt_fab_lane *lane)
 
 		if ((uint16_t)(lane->heads_out - lane->heads_back) >= endpoint->heads)
 			return;
+		if (!eager && pending->looks < OFFER_AFTER) {
+			pending->looks++;
+			link->dirty = true;
+			return;
+		}
 		slot = tt_fab_message(link, transfer->lane, eager ? TT_FAB_EAGER : TT_FAB_OFFER);
 		if (slot == NULL)
 			return;

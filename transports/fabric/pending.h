@@ -27,7 +27,11 @@ struct tt_fab_pending {
 	size_t given; /* bytes before the cursor */
 	uint16_t flags;
 	uint16_t busy; /* receive: windows out; send: operations the provider has */
-	uint16_t first, last; /* receive: of its windows, in the order of their offsets */
+	union {
+		uint16_t first; /* receive: of its windows, in the order of their offsets */
+		uint16_t looks; /* send: how often it has waited instead of making its OFFER */
+	};
+	uint16_t last;
 } __attribute__((may_alias));
 
 _Static_assert(sizeof(struct tt_fab_pending) <= sizeof(((tutti_transfer *)0)->priv), "must fit into a transfer");
