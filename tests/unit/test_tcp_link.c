@@ -490,6 +490,34 @@ Test(tcp_link, what_a_post_ended_is_news, .timeout = 60)
 	close_pair(&pair);
 }
 
+Test(tcp_link, an_offer_travels_with_the_grants_of_the_next_progress, .timeout = 60)
+{
+	static unsigned char out[200000], in[sizeof(out)];
+	struct pair pair;
+	struct message sends[2], recvs[2];
+	const struct tt_output *output;
+	uint64_t before;
+
+	open_pair(&pair, &usual);
+	exchange(&pair, 8);
+	output = &pair.link[0]->stream.first.out;
+	before = output->written;
+	post_send(pair.link[0], &sends[0], 0, out, sizeof(out));
+	post_recv(pair.link[0], &recvs[0], 0, in, sizeof(in));
+	cr_assert(eq(u64, output->written, before));
+	/* Nor may anybody sleep over it. */
+	cr_assert(eq(int, tt_endpoint_arm(pair.endpoint[0]), TUTTI_IN_PROGRESS));
+	tt_endpoint_progress(pair.endpoint[0]);
+	cr_assert(eq(u64, output->written, before + 2 * TT_FRAME_LONG));
+	post_recv(pair.link[1], &recvs[1], 0, in, sizeof(in));
+	post_send(pair.link[1], &sends[1], 0, out, sizeof(out));
+	for (int i = 0; i < 2; i++) {
+		cr_assert(eq(int, run(&pair, &sends[i]), TUTTI_OK));
+		cr_assert(eq(int, run(&pair, &recvs[i]), TUTTI_OK));
+	}
+	close_pair(&pair);
+}
+
 /* ---- how they end ---- */
 
 /* The child takes part until it is killed. */

@@ -114,8 +114,10 @@ tt_tcp_link_send(tutti_link *link, tutti_transfer *transfer)
 	tt_stream_send(&link->stream, transfer);
 	if (link->live_index < 0)
 		tt_tcp_link_want(link, true);
-	else
+	else if (tt_stream_has_bytes_for(&link->stream, transfer))
 		tt_tcp_link_write(link);
+	/* else only an offer, which goes out with the next progress(), most often together with grants and other offers: to
+	 * write it alone would cost both sides as much as many kilobytes do. */
 	tt_tcp_link_count(link);
 	return TUTTI_OK;
 }

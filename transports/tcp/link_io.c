@@ -16,7 +16,7 @@
 #include "base/process.h"
 #include "tcp/link.h"
 
-#define BATCHES 4 /* written in one turn */
+#define BATCHES 4 /* written at once where nothing will be read in between */
 #define READS 8 /* in one turn .. */
 #define READ_BYTES ((size_t)1 << 20) /* .. or that many bytes */
 
@@ -269,7 +269,7 @@ write_all(tutti_link *link, bool again)
 		if (flow->watch.fd < 0 || (flow->blocked && !again) || !tt_stream_has_output(&link->stream, i))
 			continue;
 		if (!flow->deferred || tt_stream_has_begun(&link->stream, i))
-			write_flow(flow, i == 0 ? BATCHES : 1);
+			write_flow(flow, 1); /* then what has come is read, while it is in the cache */
 	}
 }
 

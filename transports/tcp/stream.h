@@ -199,6 +199,13 @@ tt_stream_has_output(const struct tt_stream *stream, int index)
 	       (stream->bulk.first != NULL && tt_stream_carries(stream, index));
 }
 
+/* May bytes of a send that was just posted go out now? Of a large one not before a grant for it, or an earlier one, is here. */
+static inline bool
+tt_stream_has_bytes_for(const struct tt_stream *stream, const tutti_transfer *transfer)
+{
+	return transfer->bytes <= stream->eager_most || stream->lanes[transfer->lane].ngrants > 0;
+}
+
 /* Where to read to: returns how many pieces, 0 = nothing may be read now. Then say how much came. False: the peer broke
  * the protocol, see `fault`; nothing more may be given. */
 int tt_stream_input(struct tt_stream *stream, int index, struct iovec pieces[TT_INPUT_PIECES]);
