@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * regret.c - what the automatic choice costs, and what was predicted: at each point the automatic choice (twice) and every
- * algorithm that could serve, in turns. One job of it has one number of ranks and one transport; bench/regret and
+ * algorithm that could serve, in turns, each time in another order: what came before leaves its traces in the caches. One job of it has one number of ranks and one transport; bench/regret and
  * bench/simulated run several.
  *
  *	regret SEED POINTS REPETITIONS MOST_BYTES
@@ -182,12 +182,28 @@ ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The same order on every rank. */
+static void
+shuffle(int *order, int n, uint64_t *random)
+{
+	for (int i = 0; i < n; i++) {
+		const int j = (int)(random_next(random) % (uint64_t)(i + 1));
+
+		order[i] = order[j];
+		order[j] = i;
+	}
+}
+
 static tutti_status
 measure(struct contest *c, const struct point *p, int repetitions)
 {
-	for (int k = -2; k < repetitions; k++)
+	int order[FORCED + MOST_ALGORITHMS];
+	uint64_t random = p->bytes;
+
+	for (int k = -2; k < repetitions; k++) {
+		shuffle(order, c->n, &random);
 		for (int turn = 0; turn < c->n; turn++) {
-			const int who = (turn + (k < 0 ? 0 : k)) % c->n;
+			const int who = order[turn];
 			tutti_status status = tutti_barrier(c->comm, NULL, NULL);
 			double start;
 
@@ -202,6 +218,7 @@ measure(struct contest *c, const struct point *p, int repetitions)
 			if (k >= 0)
 				c->us[who][k] = start;
 		}
+	}
 	return TUTTI_OK;
 }
 

@@ -53,6 +53,7 @@ make(const char *where, struct tt_described *job)
 {
 	struct tt_profile profile;
 	struct tt_settings settings;
+	size_t single = 1;
 
 	TT_TRY(tt_topology_load(where, &job->topology));
 	if (job->ranks == 0)
@@ -68,13 +69,16 @@ make(const char *where, struct tt_described *job)
 		const struct tt_log log = tt_settings_log(&settings, 0);
 		const tutti_status status = tt_profile_get(settings.text[TT_SET_PROFILE], &log, &profile);
 
+		single = settings.cma;
 		tt_settings_fini(&settings);
 		TT_TRY(status);
 	}
 	tt_select_facts_init(&job->facts, job->ranks, job->nodes, job->node_of);
-	tt_select_facts_use(&job->facts, &profile.constants, job->map);
 	job->facts.cores = job->topology->cores;
 	job->facts.lanes = LANES;
+	job->facts.reads_far = single > 0;
+	job->facts.single_from = single > 1 ? single : 0;
+	tt_select_facts_use(&job->facts, &profile.constants, job->map);
 	return TUTTI_OK;
 }
 

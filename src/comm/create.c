@@ -46,7 +46,7 @@ struct address_card {
 	uint64_t decisions; /* tt_select_digest() */
 	unsigned char levels[TT_STAGE_LEVELS][TT_SEGMENT_ID]; /* the segments of its lineage */
 	struct tt_remote remote; /* the first time; all zero: its memory is not to be read */
-	uint32_t reads; /* the second time: it can read all others of its node */
+	uint32_t reads; /* the second time: it can read all others of its node, if there are any */
 	uint16_t bytes[TT_PORTS_TRANSPORTS];
 	char message[256];
 	unsigned char address[TT_PORTS_TRANSPORTS][TUTTI_ADDRESS_BYTES];
@@ -142,13 +142,13 @@ take_places(tutti_comm *comm, const struct facts_card *cards)
 	status = tt_map_create(places, node_of, comm->size, &comm->map);
 	tt_free(memory);
 	TT_TRY(status);
-	tt_select_facts_use(&comm->facts, &constants, comm->map);
 	comm->facts.cores = host_cores(comm, cards, 0);
 	for (int host = 1; host < comm->map->nhosts; host++) {
 		const int cores = host_cores(comm, cards, host);
 
 		comm->facts.cores = cores < comm->facts.cores ? cores : comm->facts.cores;
 	}
+	tt_select_facts_use(&comm->facts, &constants, comm->map);
 	return TUTTI_OK;
 }
 
@@ -449,7 +449,7 @@ prove_remotes(tutti_comm *comm, const struct address_card *mine, const char *car
 	return true;
 }
 
-/* If all of the node can read all others, they do. */
+/* If all of the node can read all others, they do; prices count with it if all nodes' do. */
 static void
 use_remotes(tutti_comm *comm, const struct address_card *cards)
 {
@@ -614,7 +614,7 @@ join_up(tutti_comm *comm, uint32_t set, tutti_status status, int64_t deadline_ns
 				memcpy(&comm->stage_offset, card + offsetof(struct address_card, stage_offset),
 				    sizeof(uint64_t));
 		}
-		mine->reads = prove_remotes(comm, mine, all);
+		mine->reads = comm->node_size == 1 || prove_remotes(comm, mine, all);
 		tt_free(all);
 		status = open_stage(comm, &env);
 		if (status == TUTTI_OK && comm->stage != NULL)

@@ -246,7 +246,9 @@ tt_large_is(const struct tt_node_stage *s, const struct tt_node_job *job)
 
 	if (job->kind == TT_NODE_BARRIER)
 		return false;
-	if (job->kind == TT_NODE_ALL_REDUCE || job->kind == TT_NODE_REDUCE)
+	if (job->kind == TT_NODE_REDUCE)
+		return longest > tt_min_size((size_t)facts->reduce_least, s->chunk);
+	if (job->kind == TT_NODE_ALL_REDUCE)
 		return longest > tt_min_size((size_t)facts->add_least / (size_t)s->members, s->chunk);
 	return longest >= facts->row_least || tt_far_is(s, job->kind, longest);
 }

@@ -222,7 +222,9 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 	if (s->is_large)
 		tt_large_start(s);
 	s->two_shot = adds_whole && !s->inline_payload &&
-		      job->bytes > tt_min_size(ONE_SHOT_BYTES * 2 / (size_t)s->members, s->chunk);
+		      job->bytes > tt_min_size(job->kind == TT_NODE_REDUCE ? s->large.facts.reduce_least
+									   : ONE_SHOT_BYTES * 2 / (size_t)s->members,
+				       s->chunk);
 }
 
 bool

@@ -52,13 +52,47 @@ labour_of_root(const struct tt_machine *m, double bytes, double members, double 
 	    .all = 2 * (members - 1) * each + bytes * tt_machine_kept(m)};
 }
 
+/* Rows that the kernel copies once, from process to process: see engine/node_far.c. */
+static bool
+goes_far(const struct tt_machine *m, enum tt_step_kind kind, double row, double members)
+{
+	if (m->far_s_per_byte <= 0 || row < m->far_least ||
+	    row >= (kind == TT_NODE_SCATTER ? m->far_most_of_root : m->far_most))
+		return false;
+	return kind == TT_NODE_ALL_TO_ALL || (kind == TT_NODE_ALL_GATHER && members <= 2) ||
+	       (kind == TT_NODE_SCATTER && members > 2);
+}
+
+static struct tt_labour
+labour_from_afar(const struct tt_machine *m, enum tt_step_kind kind, double row, double members)
+{
+	const double each = m->far_call_s + row * m->far_s_per_byte, kept = row * tt_machine_kept(m);
+	struct tt_labour labour = {.busiest = (members - 1) * each + kept, .meetings = 1};
+
+	if (kind == TT_NODE_SCATTER)
+		labour.busiest = each > kept ? each : kept;
+	labour.all = kind == TT_NODE_SCATTER ? (members - 1) * each + kept : members * labour.busiest;
+	return labour;
+}
+
+/* Of the rows of a step, one member's. */
+static double
+row_of(enum tt_step_kind kind, double dst, double src, double members)
+{
+	if (kind == TT_NODE_ALL_TO_ALL)
+		return src / members;
+	return dst < src && dst > 0 ? dst : src > 0 ? src : dst;
+}
+
 struct tt_labour
 tt_labour_of(const struct tt_machine *m, enum tt_step_kind kind, double dst, double src, double members)
 {
 	const double read = m->read_s_per_byte > 0 ? m->read_s_per_byte : m->reduce_s_per_byte;
-	const double row = dst < src && dst > 0 ? dst : src > 0 ? src : dst, others = (members - 1) / members;
+	const double row = row_of(kind, dst, src, members), others = (members - 1) / members;
 	const double chunks = m->node_chunk > 0 && row > m->node_chunk ? row / m->node_chunk : 1;
 
+	if (members > 1 && goes_far(m, kind, row, members))
+		return labour_from_afar(m, kind, row, members);
 	switch (kind) {
 	case TT_NODE_ALL_REDUCE:
 	case TT_NODE_REDUCE:

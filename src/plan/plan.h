@@ -231,6 +231,10 @@ struct tt_machine {
 	double copy_s_per_byte; /* into or out of memory that ranks share */
 	double kept_s_per_byte; /* from a rank's own memory to its own; 0 = the same */
 	double node_s_per_byte; /* of a node's network card, shared by its ranks, each direction */
+	double
+	    far_s_per_byte; /* the node stage reads rows from far_least to far_most bytes out of other processes' memory; 0 = none */
+	double far_call_s; /* ... each by a system call */
+	double far_least, far_most, far_most_of_root; /* far_most_of_root: of a scatter's rows */
 	double node_chunk; /* bytes that the node stage hands on at once; 0 = all */
 	double call_s; /* of each rank's processor before anything else */
 	double meet_s; /* the ranks of a node meet in the node stage; 0 = as long as a message takes */

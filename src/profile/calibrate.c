@@ -35,6 +35,7 @@ struct seat {
 #define NEVER_BYTES 1e12
 #define LEAST_SINGLE 65536 /* below, what goes through a slot stays in the nearest caches */
 #define BEYOND 1.5 /* what a copy costs more out of the caches */
+#define LOOK 0.1 /* of posting a message: looking for one */
 #define ONE_WAY 0.6 /* of both: sender and receiver copy at the same time, but not always */
 
 static void *
@@ -128,6 +129,17 @@ choose_cpus(struct tt_calibration *c)
 	c->cpu[TT_NEAR_HOST] = pick(&online, &package);
 }
 
+bool
+tt_calibrate_neighbours(int cpu[2])
+{
+	struct tt_calibration c = {.constants = NULL};
+
+	choose_cpus(&c);
+	cpu[0] = c.cpu[TT_NEAR_SELF];
+	cpu[1] = c.cpu[TT_NEAR_CACHE];
+	return cpu[0] >= 0 && cpu[1] >= 0;
+}
+
 /* ---- what follows ------------------------------------------------------------------------------------------------ */
 
 static void
@@ -148,6 +160,13 @@ break_even(const struct tt_constants *constants)
 	const double from = saved > 0 ? call / saved : NEVER_BYTES;
 
 	return from < LEAST_SINGLE ? LEAST_SINGLE : from < NEVER_BYTES ? from : NEVER_BYTES;
+}
+
+void
+tt_calibrate_conclude(struct tt_constants *constants)
+{
+	if (constants->source[TT_CONSTANT_REMOTE_BYTE] >= TT_CONSTANT_MEASURED)
+		derive(constants, TT_CONSTANT_SINGLE_FROM, break_even(constants));
 }
 
 /* What is assumed of these goes with a handoff of the assumed length. */
@@ -176,9 +195,9 @@ derive_all(const struct tt_calibration *c)
 		    constants->value[TT_CONSTANT_COPY_STREAM] < constants->value[TT_CONSTANT_COPY_MEMORY]
 			? (double)tt_calibrate_memory_bytes(c)
 			: NEVER_BYTES);
-	if (constants->source[TT_CONSTANT_REMOTE_BYTE] == TT_CONSTANT_MEASURED)
-		derive(constants, TT_CONSTANT_SINGLE_FROM, break_even(constants));
+	tt_calibrate_conclude(constants);
 	if (constants->source[TT_CONSTANT_LOOP_MESSAGE] == TT_CONSTANT_MEASURED) {
+		derive(constants, TT_CONSTANT_LOOP_LOOK, LOOK * constants->value[TT_CONSTANT_LOOP_POST]);
 		derive(constants, TT_CONSTANT_NET_POST, constants->value[TT_CONSTANT_LOOP_POST]);
 		derive(constants, TT_CONSTANT_NET_BYTE, constants->value[TT_CONSTANT_LOOP_BYTE]);
 		derive(constants, TT_CONSTANT_NET_ONE_WAY, constants->value[TT_CONSTANT_LOOP_ONE_WAY]);

@@ -24,6 +24,7 @@
 #define SHARED_ROUNDS 30
 #define SHARED_BATCHES 8
 #define PS_PER_NS 1000.0
+#define PROCESSES 1.4 /* what the kernel takes longer to change between processes than between threads */
 #define POLLS_BETWEEN_LOOKS 4096 /* at the clock */
 
 struct game {
@@ -128,7 +129,8 @@ measure(const struct tt_calibration *c, enum tt_constant constant, int other, in
 	if (tt_calibrate_over(c) || !tt_calibrate_pair(c->cpu[TT_NEAR_SELF], other, play, &game))
 		return;
 	if (game.best_ns > 0)
-		tt_constants_set(c->constants, constant, game.best_ns, TT_CONSTANT_MEASURED);
+		tt_constants_set(c->constants, constant, game.best_ns * (wait == wait_yielding ? PROCESSES : 1),
+		    TT_CONSTANT_MEASURED);
 }
 
 /* What one core has copied in the other copies out, and the other way round. */

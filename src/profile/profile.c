@@ -2,7 +2,7 @@
  *
  * profile.c - a profile as text: a line for each constant, with its unit and where it came from.
  *
- *	# Tutti profile 2
+ *	# Tutti profile 3
  *	host 6c62272e07bb0142
  *	cpu Some Processor
  *	kernels avx512
@@ -25,7 +25,7 @@
 #include "topology/host.h"
 #include "topology/host_file.h"
 
-#define FIRST_LINE "# Tutti profile 2"
+#define FIRST_LINE "# Tutti profile 3"
 
 static uint64_t
 mix(uint64_t hash, const char *text)

@@ -45,6 +45,10 @@ bool tt_profile_path(uint64_t host, bool make, char *path, size_t capacity);
  * it. ERR_ARGUMENT: the setting names a file that is none. */
 tutti_status tt_profile_get(const char *setting, const struct tt_log *log, struct tt_profile *profile);
 
+/* Two CPUs of different cores, as near as possible, the first of which this thread may use; false: there are no two. */
+bool tt_calibrate_neighbours(int cpu[2]);
+/* What follows from constants that were measured otherwise. */
+void tt_calibrate_conclude(struct tt_constants *constants);
 /* Measures what one process can measure alone, in at most `budget_ms`; what it does not come to stays. Threads of its
  * own run bound to two cores; the calling thread's binding stays. */
 void tt_calibrate(int budget_ms, struct tt_constants *constants);

@@ -35,17 +35,18 @@
 	entry(LOOP_POST, "loop_post", "ns", 3000, "the processor's part of one more such message") \
 	entry(LOOP_BYTE, "loop_byte", "ps/B", 400, "each byte of such a message, with as many coming back") \
 	entry(LOOP_ONE_WAY, "loop_one_way", "ps/B", 250, "the same with none coming back") \
+	entry(LOOP_LOOK, "loop_look", "ns", 1000, "looking for such messages where none has come") \
 	entry(NET_MESSAGE, "net_message", "ns", 20000, "a small message between hosts") \
 	entry(NET_POST, "net_post", "ns", 3000, "the processor's part of one more such message") \
 	entry(NET_BYTE, "net_byte", "ps/B", 400, "each byte of such a message, with as many coming back") \
 	entry(NET_ONE_WAY, "net_one_way", "ps/B", 250, "the same with none coming back") \
 	entry(CARD_BYTE, "card_byte", "ps/B", 320, "each byte through the network card that the ranks of a host share") \
 	entry(CACHE, "cache", "B", 1048576, "what a core has in a cache of its own") \
-	entry(ONE_MEETING, "one_meeting", "B", 32768, "up to so many bytes of all ranks together one meeting is enough") \
+	entry(ONE_MEETING, "one_meeting", "B", 32768, "up to so many bytes one meeting is enough: of all ranks together, or, where one has the sum, of each") \
 	entry(CHUNK, "chunk", "B", 65536, "of one message where there is enough to cut") \
 	entry(LOOP_CHUNK, "loop_chunk", "B", 262144, "the same over TCP within one host") \
 	entry(STREAM_FROM, "stream_from", "B", 8388608, "buffers from which on stores past the caches pay") \
-	entry(REMOTE_CALL, "remote_call", "ns", 1000, "reading another process's memory, besides its bytes") \
+	entry(REMOTE_CALL, "remote_call", "ns", 1300, "reading another process's memory, besides its bytes") \
 	entry(REMOTE_BYTE, "remote_byte", "ps/B", 60, "each byte of that, in cache") \
 	entry(SINGLE_FROM, "single_from", "B", 65536, "rows from which on one copy by the kernel beats two through shared memory")
 /* clang-format on */

@@ -65,8 +65,9 @@ put_json(struct writer *w, const struct tt_select_facts *facts, const struct tt_
 			put(w, "null");
 		put(w,
 		    ", \"predicted_us\": %.3f, \"latency_us\": %.3f, \"wire_us\": %.3f, \"reduce_us\": %.3f, "
-		    "\"copy_us\": %.3f}",
-		    c->predicted_s * 1e6, c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6, c->copy_s * 1e6);
+		    "\"copy_us\": %.3f, \"single_copy\": %s}",
+		    c->predicted_s * 1e6, c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6, c->copy_s * 1e6,
+		    c->single_copy ? "true" : "false");
 	}
 	put(w, "], \"constants\": {");
 	for (int i = 0; i < TT_CONSTANTS; i++)
@@ -87,9 +88,9 @@ put_constants(struct writer *w, const struct tt_select_facts *facts)
 							 : TT_CONSTANT_LOOP_MESSAGE;
 	const enum tt_constant used[] = {TT_CONSTANT_CALL, TT_CONSTANT_MEET, wire, wire + 1, wire + 2, wire + 3,
 	    network ? TT_CONSTANT_CARD_BYTE : TT_CONSTANT_HANDOFF, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED,
-	    TT_CONSTANT_COPY_MEMORY, TT_CONSTANT_CACHE, TT_CONSTANT_REDUCE_CACHED, TT_CONSTANT_YIELD,
-	    TT_CONSTANT_ONE_MEETING, TT_CONSTANT_CHUNK, TT_CONSTANT_SINGLE_FROM, TT_CONSTANT_REMOTE_CALL,
-	    TT_CONSTANT_REMOTE_BYTE};
+	    TT_CONSTANT_COPY_MEMORY, TT_CONSTANT_CACHE, TT_CONSTANT_REDUCE_CACHED, TT_CONSTANT_REDUCE_MEMORY,
+	    TT_CONSTANT_YIELD, facts->nnodes > 1 ? TT_CONSTANT_LOOP_LOOK : TT_CONSTANT_ONE_MEETING, TT_CONSTANT_CHUNK,
+	    TT_CONSTANT_SINGLE_FROM, TT_CONSTANT_REMOTE_CALL, TT_CONSTANT_REMOTE_BYTE};
 
 	put(w, "\nprices are made of:\n\n");
 	for (size_t i = 0; i < TT_COUNT_OF(used); i++) {
@@ -105,6 +106,8 @@ static void
 put_text(struct writer *w, const struct tt_select_facts *facts, const struct tt_select_call *call,
     const struct tt_choice *choice, const struct tt_candidate *candidates, int n, const char *why)
 {
+	bool far = false;
+
 	put(w, "%s of %" PRIu64 " bytes, %d ranks on %d node%s\n", tt_collective_name(call->collective), call->bytes,
 	    facts->nranks, facts->nnodes, facts->nnodes == 1 ? "" : "s");
 	put(w, "chosen: %s in %d slice%s, %d at a time: %s\n\n", choice->algorithm->name, choice->slices,
@@ -118,10 +121,15 @@ put_text(struct writer *w, const struct tt_select_facts *facts, const struct tt_
 			put(w, "  %-22s not possible: %s\n", c->algorithm->name, c->why_not);
 			continue;
 		}
-		put(w, "%c %-22s %12.2f %10.2f %10.2f %10.2f %10.2f\n", c->algorithm == choice->algorithm ? '*' : ' ',
-		    c->algorithm->name, c->predicted_s * 1e6, c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6,
-		    c->copy_s * 1e6);
+		put(w, "%c %-22s %12.2f %10.2f %10.2f %10.2f %10.2f%s\n",
+		    c->algorithm == choice->algorithm ? '*' : ' ', c->algorithm->name, c->predicted_s * 1e6,
+		    c->latency_s * 1e6, c->wire_s * 1e6, c->reduce_s * 1e6, c->copy_s * 1e6,
+		    c->single_copy ? "  k" : "");
+		far = far || c->single_copy;
 	}
+	if (far)
+		put(w,
+		    "\n  k: ranks of a node read these rows out of each other's memory: one copy, by the kernel\n");
 	put_constants(w, facts);
 }
 

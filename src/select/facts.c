@@ -8,6 +8,7 @@
 #include "select/select.h"
 
 #define PS_PER_BYTE_AT_1_MBPS 8e6
+#define MOST_LOOKS 4 /* where there are more links, the kernel is asked which of them has something */
 
 static double
 seconds(const struct tt_select_facts *facts, enum tt_constant constant)
@@ -15,11 +16,19 @@ seconds(const struct tt_select_facts *facts, enum tt_constant constant)
 	return tt_constant_s(&facts->constants, constant);
 }
 
-/* By how much is one dearer than another? */
-static double
-extra(const struct tt_select_facts *facts, enum tt_constant dear, enum tt_constant cheap)
+double
+tt_select_crowd(const struct tt_select_facts *facts)
 {
-	const double difference = seconds(facts, dear) - seconds(facts, cheap);
+	const double crowd = (double)facts->most_per_host / (facts->cores > 0 ? facts->cores : 1);
+
+	return crowd > 1 ? crowd : 1;
+}
+
+/* How much more the first of these is than the second. */
+static double
+excess(const struct tt_select_facts *facts, enum tt_constant more, enum tt_constant less)
+{
+	const double difference = seconds(facts, more) - seconds(facts, less);
 
 	return difference > 0 ? difference : 0;
 }
@@ -60,6 +69,55 @@ link(const struct tt_select_facts *facts, enum tt_constant message)
 					    : one_way};
 }
 
+/* Up to how many bytes a root that adds all alone is quicker than members that add a slice each and meet once more: each
+ * byte less costs it (members - 1) additions, and saves two copies. */
+static uint64_t
+root_alone(const struct tt_select_facts *facts)
+{
+	const double members = facts->most_per_node, all = facts->constants.value[TT_CONSTANT_ONE_MEETING];
+	const double crowd = tt_select_crowd(facts), least = all / (members > 1 ? members : 1);
+	const double saved = facts->meet_s + facts->call_s + (crowd > 1 ? 2 * crowd * facts->turn_s : 0);
+	const double each = (members - 1) * facts->copy_s_per_byte / 2 - 2 * facts->copy_s_per_byte;
+	const double most = each * all > saved ? saved / each : all;
+
+	return (uint64_t)(most > least ? most : least);
+}
+
+/* What processors take. */
+static void
+take_work(struct tt_select_facts *facts)
+{
+	facts->call_s = seconds(facts, TT_CONSTANT_CALL);
+	facts->kept_s_per_byte = seconds(facts, TT_CONSTANT_COPY_CACHED);
+	facts->beyond_s_per_byte = excess(facts, TT_CONSTANT_COPY_MEMORY, TT_CONSTANT_COPY_CACHED);
+	facts->beyond_add_s_per_byte = excess(facts, TT_CONSTANT_REDUCE_MEMORY, TT_CONSTANT_REDUCE_CACHED);
+	facts->cache_bytes = facts->constants.value[TT_CONSTANT_CACHE];
+	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_SHARED);
+	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
+	facts->far_call_s = seconds(facts, TT_CONSTANT_REMOTE_CALL);
+	/* It was measured of memory that this core had in its cache. */
+	facts->far_s_per_byte =
+	    seconds(facts, TT_CONSTANT_REMOTE_BYTE) + excess(facts, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED);
+	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);
+	if (facts->nnodes > 1) /* who gets the core looks for messages of the others first */
+		facts->turn_s += seconds(facts, TT_CONSTANT_LOOP_LOOK) *
+				 (facts->nranks - 1 < MOST_LOOKS ? facts->nranks - 1 : MOST_LOOKS);
+	facts->chunk_bytes =
+	    facts->constants
+		.value[facts->nhosts == 1 && facts->nnodes > 1 ? TT_CONSTANT_LOOP_CHUNK : TT_CONSTANT_CHUNK];
+}
+
+static void
+take_stage(struct tt_select_facts *facts)
+{
+	facts->stage = (struct tt_stage_facts)TT_STAGE_FACTS_INIT;
+	facts->stage.add_least = (uint64_t)facts->constants.value[TT_CONSTANT_ONE_MEETING];
+	facts->stage.reduce_least = root_alone(facts);
+	facts->stage.single_least =
+	    facts->single_from > 0 ? facts->single_from : (uint64_t)facts->constants.value[TT_CONSTANT_SINGLE_FROM];
+	facts->stage.stream_least = (uint64_t)facts->constants.value[TT_CONSTANT_STREAM_FROM];
+}
+
 void
 tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *constants, const struct tt_map *map)
 {
@@ -83,25 +141,8 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 		facts->between_nodes = link(facts, TT_CONSTANT_LOOP_MESSAGE);
 		facts->card_s_per_byte = 0;
 	}
-	facts->call_s = seconds(facts, TT_CONSTANT_CALL);
-	facts->kept_s_per_byte = seconds(facts, TT_CONSTANT_COPY_CACHED);
-	/* It was measured of memory that this core had in its cache. */
-	facts->far_s_per_byte =
-	    seconds(facts, TT_CONSTANT_REMOTE_BYTE) + extra(facts, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED);
-	facts->far_call_s = seconds(facts, TT_CONSTANT_REMOTE_CALL);
-	facts->beyond_s_per_byte = extra(facts, TT_CONSTANT_COPY_MEMORY, TT_CONSTANT_COPY_SHARED);
-	facts->cache_bytes = facts->constants.value[TT_CONSTANT_CACHE];
-	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_SHARED);
-	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
-	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);
-	facts->one_meeting_bytes = (uint64_t)constants->value[TT_CONSTANT_ONE_MEETING];
-	facts->chunk_bytes =
-	    constants->value[facts->nhosts == 1 && facts->nnodes > 1 ? TT_CONSTANT_LOOP_CHUNK : TT_CONSTANT_CHUNK];
-	facts->stage = (struct tt_stage_facts)TT_STAGE_FACTS_INIT;
-	facts->stage.add_least = facts->one_meeting_bytes;
-	facts->stage.single_least =
-	    facts->single_from > 0 ? facts->single_from : (uint64_t)constants->value[TT_CONSTANT_SINGLE_FROM];
-	facts->stage.stream_least = (uint64_t)constants->value[TT_CONSTANT_STREAM_FROM];
+	take_work(facts);
+	take_stage(facts);
 }
 
 void
@@ -144,12 +185,9 @@ mix(uint64_t hash, const void *bytes, size_t n)
 	return hash;
 }
 
-uint64_t
-tt_select_digest(const struct tt_select_facts *facts)
+static uint64_t
+mix_choices(uint64_t hash, const struct tt_select_facts *facts)
 {
-	uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), facts->constants.value, sizeof(facts->constants.value));
-
-	hash = mix(hash, &facts->stage, sizeof(facts->stage));
 	for (int c = 0; c < TT_COLLECTIVES; c++)
 		for (int i = 0; i < SIZES; i++) {
 			const struct tt_select_call call = {.collective = (enum tt_collective)c,
@@ -164,5 +202,19 @@ tt_select_digest(const struct tt_select_facts *facts)
 			hash = mix(hash, &choice.slices, sizeof(choice.slices));
 			hash = mix(hash, &choice.predicted_s, sizeof(choice.predicted_s));
 		}
+	return hash;
+}
+
+uint64_t
+tt_select_digest(const struct tt_select_facts *facts)
+{
+	struct tt_select_facts either = *facts;
+	uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), facts->constants.value, sizeof(facts->constants.value));
+
+	hash = mix(hash, &facts->stage, sizeof(facts->stage));
+	for (int reads = 0; reads < 2; reads++) { /* which it is, is known later */
+		either.reads_far = reads;
+		hash = mix_choices(hash, &either);
+	}
 	return hash;
 }

@@ -29,13 +29,15 @@ struct rates {
 	const struct tt_link_cost *link;
 	struct tt_algorithm_cost cost;
 	double n; /* bytes */
-	double crowd; /* ranks for each core, at least 1 */
+	double crowd; /* tt_select_crowd() */
 	double turn; /* of the scheduler, where ranks share cores */
-	double beyond; /* more for each byte that is copied, because not all is in the nearest caches */
+	double
+	    beyond; /* more for each byte that is copied to or from another rank, because not all is in the nearest caches */
+	double kept; /* a byte that is copied from a rank's own memory to its own */
 	double add; /* a byte that is reduced */
 	double fold; /* less for a byte that is added as it arrives */
-	double far, all_far; /* bytes that the kernel copies for a rank, and for all, in units of n */
-	double calls, all_calls; /* in so many calls */
+	double far; /* bytes that the kernel copies from process to process, in units of n ... */
+	double calls; /* ... and system calls that ask for it */
 	double slices;
 };
 
@@ -51,14 +53,13 @@ total(const struct price *price)
 	return price->latency + price->wire + price->reduce + price->copy;
 }
 
-/* A rank has its buffers in its core's cache while both are at most half of it; then less and less. */
+/* The part of a rank's two buffers that is not in its core's cache. The first to leave it do when they fill half of it. */
 static double
-beyond_cache(const struct tt_select_facts *facts, double bytes, double crowd)
+outside_cache(const struct tt_select_facts *facts, double bytes, double crowd)
 {
-	const double half = facts->cache_bytes / 2, outside = (2 * bytes * crowd - half) / half;
+	const double outside = 2 * bytes * crowd / facts->cache_bytes - 0.5;
 
-	/* Most of what has left it is in a larger cache yet. */
-	return facts->beyond_s_per_byte / 2 * (outside < 0 ? 0 : outside > 1 ? 1 : outside);
+	return outside < 0 ? 0 : outside > 1 ? 1 : outside;
 }
 
 static bool
@@ -100,7 +101,9 @@ cost_of(const struct tt_select_facts *facts, const struct tt_select_call *call, 
 
 	if (!is_stage(algorithm))
 		return cost;
-	if (cost.messages > 1 && call->bytes <= facts->one_meeting_bytes / (uint64_t)facts->nranks) {
+	if (cost.messages > 1 &&
+	    call->bytes <= (call->collective == TT_REDUCE ? facts->stage.reduce_least
+							  : facts->stage.add_least / (uint64_t)facts->nranks)) {
 		cost.messages = 1;
 		cost.reduced = facts->nranks;
 		cost.all_reduced = call->collective == TT_REDUCE ? facts->nranks : 0;
@@ -110,6 +113,24 @@ cost_of(const struct tt_select_facts *facts, const struct tt_select_call *call, 
 	}
 	cost.meetings = cost.messages;
 	return cost;
+}
+
+/* Rows that are read out of the other process's memory, once (engine/node_far.c), instead of being copied in and out. The
+ * members meet again at the end: nobody leaves while another reads. */
+static void
+go_far(const struct tt_select_facts *facts, const struct tt_select_call *call, unsigned flags, struct rates *r)
+{
+	const double members = facts->most_per_node, nodes = facts->nnodes, all = facts->nranks;
+
+	if ((flags & TT_ALG_NODE) == 0 || !facts->reads_far ||
+	    !tt_stage_reads_far(
+		&facts->stage, call->collective, facts->most_per_node, call->bytes / (uint64_t)facts->nranks))
+		return;
+	r->far = call->collective == TT_SCATTER ? 1 / all : (members - 1) / members;
+	r->calls = call->collective == TT_SCATTER ? 1 : (members - 1) * nodes;
+	r->cost.copied = r->cost.all_copied = r->cost.fill = 0;
+	r->cost.messages++;
+	r->cost.meetings++;
 }
 
 /* In the node stage a rank adds what the others have just written, but its own. */
@@ -124,38 +145,24 @@ add_rate(const struct tt_select_facts *facts, const struct tt_algorithm *algorit
 	       larger(facts->reduce_s_per_byte, facts->copy_s_per_byte / 2) * (members - 1) / members;
 }
 
-/* Where the stage reads rows out of other processes' memory, the kernel's copies stand for those through slots. */
-static void
-take_far(const struct tt_select_facts *facts, const struct tt_select_call *call, struct rates *r)
-{
-	const double all = facts->nranks, row = 1 / all;
-
-	if (!facts->reads_far || !tt_stage_reads_far(&facts->stage, call->collective, facts->nranks,
-				     call->bytes / (uint64_t)facts->nranks))
-		return;
-	r->calls = call->collective == TT_SCATTER ? 1 : all - 1;
-	r->all_calls = call->collective == TT_SCATTER ? all - 1 : all * (all - 1);
-	r->far = r->calls * row;
-	r->all_far = r->all_calls * row;
-	r->cost.copied = r->cost.all_copied = r->cost.fill = 0;
-}
-
 static struct rates
 rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_algorithm *algorithm)
 {
-	const double crowd = (double)facts->most_per_host / (facts->cores > 0 ? facts->cores : 1);
 	struct rates r = {.link = facts->nnodes > 1 ? &facts->between_nodes : &facts->same_node,
 	    .cost = cost_of(facts, call, algorithm),
 	    .n = (double)call->bytes,
-	    .crowd = larger(crowd, 1),
-	    .turn = crowd > 1 ? facts->turn_s : 0};
+	    .crowd = tt_select_crowd(facts)};
 
-	r.beyond = beyond_cache(facts, r.n, r.crowd);
-	r.add = add_rate(facts, algorithm) + r.beyond / 2;
+	const double outside = outside_cache(facts, r.n, r.crowd);
+
+	r.turn = r.crowd > 1 ? facts->turn_s : 0;
+	/* Of what passes between ranks one side is in a cache, and so is what arrives to be added. */
+	r.beyond = outside * facts->beyond_s_per_byte / 2;
+	r.kept = facts->kept_s_per_byte + outside * facts->beyond_s_per_byte;
+	r.add = add_rate(facts, algorithm) + outside * facts->beyond_add_s_per_byte / 2;
 	r.fold = facts->nnodes > 1 ? 0 : facts->copy_s_per_byte / 2;
+	go_far(facts, call, algorithm->flags, &r);
 	r.slices = larger(1, pieces_of(facts, call, algorithm->flags, &r.cost));
-	if (is_stage(algorithm) && facts->nnodes == 1)
-		take_far(facts, call, &r);
 	return r;
 }
 
@@ -191,38 +198,35 @@ alone(const struct tt_select_facts *facts, const struct rates *r)
 
 	return (struct price){.latency = facts->call_s + (rounds - c->meetings) * link->alpha_s +
 					 c->meetings * facts->meet_s + c->overheads * link->over_s +
-					 rounds * r->crowd / 2 * r->turn,
+					 r->calls * facts->far_call_s + rounds * r->crowd / 2 * r->turn,
 	    .wire = moved + (c->bytes > 0 ? fill * one_way : 0),
 	    .reduce = c->reduced * r->n * r->add,
 	    .copy = (c->copied * r->n + (c->bytes > 0 ? 0 : fill)) * (facts->copy_s_per_byte + r->beyond) +
-		    c->kept * r->n * (facts->kept_s_per_byte + r->beyond) +
-		    r->far * r->n * (facts->far_s_per_byte + r->beyond) + r->calls * facts->far_call_s};
+		    c->kept * r->n * r->kept + r->far * r->n * (facts->far_s_per_byte + r->beyond)};
 }
 
 /* All that the ranks of a host have to do, on its cores: what counts where there are more ranks than cores. A message
- * costs its sender and its receiver time; half of the bytes pass between ranks of one core, in its cache. */
+ * costs its sender and its receiver time, and so does a byte: as much as a rank's that sends one and receives one. */
 static struct price
 together(const struct tt_select_facts *facts, const struct rates *r)
 {
 	const struct tt_algorithm_cost *c = &r->cost;
-	const double all = facts->nranks, of_cores = (double)facts->most_per_host / all / facts->cores;
-	const double share = of_cores * r->n;
+	const double all = facts->nranks, share = (double)facts->most_per_host / all / facts->cores * r->n;
 	const double posted = c->messages - c->meetings + c->overheads;
 	const double messages = c->all_messages > 0 ? c->all_messages : posted * all;
 	const double each = larger(r->link->alpha_s, r->link->over_s);
-	const double byte = (r->link->beta_s + r->link->one_way_s) / 2 + 2 * r->beyond;
+	const double byte = r->link->beta_s + 2 * r->beyond;
 	const double folded = c->folded > 0 && c->all_reduced > 0 ? c->all_reduced / 2 : all * c->folded;
 
 	return (struct price){.latency = r->crowd * (facts->call_s + r->turn) + c->messages * r->turn +
 					 c->meetings * facts->meet_s +
+					 r->calls * facts->far_call_s * facts->most_per_host / facts->cores +
 					 messages * each * facts->most_per_host / all / facts->cores,
 	    .wire = ((c->all_bytes > 0 ? c->all_bytes : all * c->bytes) * byte - folded * r->fold) * share,
 	    .reduce = (c->all_reduced > 0 ? c->all_reduced : all * c->reduced) * share * r->add,
 	    .copy =
 		(c->all_copied > 0 ? c->all_copied : all * c->copied) * share * (facts->copy_s_per_byte + r->beyond) +
-		all * c->kept * share * (facts->kept_s_per_byte + r->beyond) +
-		r->all_far * share * (facts->far_s_per_byte + r->beyond) +
-		r->all_calls * of_cores * facts->far_call_s};
+		all * c->kept * share * r->kept + all * r->far * share * (facts->far_s_per_byte + r->beyond)};
 }
 
 /* What is made for several nodes does on one in several steps what the node stage does in one: it takes longer by at least a
@@ -254,6 +258,7 @@ tt_price(const struct tt_select_facts *facts, const struct tt_select_call *call,
 	}
 	price.wire = larger(price.wire, card_s(facts, candidate->algorithm, r.cost.bytes * r.n));
 	price.latency += beyond_stage(facts, call, candidate->algorithm, total(&price));
+	candidate->single_copy = r.far > 0;
 	candidate->latency_s = price.latency;
 	candidate->wire_s = price.wire;
 	candidate->reduce_s = price.reduce;
@@ -282,17 +287,22 @@ link_class(const struct tt_link_cost *link, double beyond)
 void
 tt_price_machine(const struct tt_select_facts *facts, uint64_t bytes, struct tt_machine *machine)
 {
-	const double crowd = (double)facts->most_per_host / (facts->cores > 0 ? facts->cores : 1);
-	const double beyond = beyond_cache(facts, (double)bytes, larger(crowd, 1)),
-		     turn = crowd > 1 ? facts->turn_s : 0;
+	const double crowd = tt_select_crowd(facts), turn = crowd > 1 ? facts->turn_s : 0;
+	const double outside = outside_cache(facts, (double)bytes, crowd);
+	const double beyond = outside * facts->beyond_s_per_byte, add = outside * facts->beyond_add_s_per_byte / 2;
 
-	*machine = (struct tt_machine){.same_node = link_class(&facts->same_node, beyond),
-	    .between_nodes = link_class(&facts->between_nodes, beyond),
-	    .reduce_s_per_byte = facts->reduce_s_per_byte + beyond / 2,
-	    .read_s_per_byte = larger(facts->reduce_s_per_byte, facts->copy_s_per_byte / 2) + beyond / 2,
-	    .copy_s_per_byte = facts->copy_s_per_byte + beyond,
+	*machine = (struct tt_machine){.same_node = link_class(&facts->same_node, beyond / 2),
+	    .between_nodes = link_class(&facts->between_nodes, beyond / 2),
+	    .reduce_s_per_byte = facts->reduce_s_per_byte + add,
+	    .read_s_per_byte = larger(facts->reduce_s_per_byte, facts->copy_s_per_byte / 2) + add,
+	    .copy_s_per_byte = facts->copy_s_per_byte + beyond / 2,
 	    .kept_s_per_byte = facts->kept_s_per_byte + beyond,
 	    .node_s_per_byte = facts->card_s_per_byte,
+	    .far_s_per_byte = facts->reads_far ? facts->far_s_per_byte + beyond / 2 : 0,
+	    .far_call_s = facts->far_call_s,
+	    .far_least = (double)facts->stage.single_least,
+	    .far_most = (double)facts->stage.stream_least / 2,
+	    .far_most_of_root = 2 * (double)facts->stage.stream_least,
 	    .node_chunk = facts->stage.chunk_least,
 	    .call_s = facts->call_s,
 	    .meet_s = facts->meet_s + turn,

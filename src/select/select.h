@@ -31,18 +31,18 @@ struct tt_select_facts {
 	int64_t staging_bytes; /* scratch memory per rank */
 	int32_t reproducible;
 	int32_t lanes;
-	int32_t reads_far; /* ranks of a node can read each other's memory */
 	struct tt_constants constants; /* what the following is made of */
 	double meet_s; /* what a meeting of a node's ranks in shared memory costs */
-	uint64_t one_meeting_bytes; /* of all ranks together: what the node stage does in one meeting */
 	struct tt_link_cost same_node, between_nodes;
 	double card_s_per_byte; /* of a host's network card, which its ranks share; 0 = there is none between them */
 	double call_s; /* a call, beside what it moves */
 	double reduce_s_per_byte, copy_s_per_byte; /* in cache; copies through memory that is shared */
 	double kept_s_per_byte; /* copies from a rank's own memory to its own */
-	double far_s_per_byte, far_call_s; /* copies out of another process's memory */
-	double beyond_s_per_byte; /* more for a byte that is copied and does not fit a core's cache */
+	double beyond_s_per_byte,
+	    beyond_add_s_per_byte; /* more for a byte that is copied, or added, and is in no core's cache */
 	double cache_bytes; /* of a core */
+	int32_t reads_far; /* ranks of a node can read each other's memory (which is known last); then ... */
+	double far_s_per_byte, far_call_s; /* ... copies out of another process's memory */
 	double turn_s; /* a core changes from one rank to another */
 	double chunk_bytes; /* of one message, where there is enough to cut */
 	struct tt_stage_facts stage;
@@ -75,14 +75,18 @@ struct tt_candidate {
 	bool eligible;
 	const char *why_not; /* static text, NULL if eligible */
 	double predicted_s, latency_s, wire_s, reduce_s, copy_s;
+	bool single_copy; /* what it copies within a node, the kernel does: out of other processes' memory, once */
 };
 
 /* Fills the facts with assumed constants for nranks on nnodes, each node a host. */
 void tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes, const int *node_of);
+/* Ranks for each core where they share cores, else 1. */
+double tt_select_crowd(const struct tt_select_facts *facts);
 /* Prices from these constants, for ranks that sit as the map says (NULL: as init assumes). */
 void tt_select_facts_use(
     struct tt_select_facts *facts, const struct tt_constants *constants, const struct tt_map *map);
-/* One number for all that is decided from these facts: ranks whose numbers differ would choose differently. */
+/* One number for all that is decided from these facts, whether ranks can read each other's memory or not: ranks whose
+ * numbers differ would choose differently. */
 uint64_t tt_select_digest(const struct tt_select_facts *facts);
 /* ERR_ARGUMENT: unknown name (the record lists the names there are); ERR_UNSUPPORTED: a known one that cannot do
  * this (with the reason), asked for by the call or by a rule. */

@@ -16,7 +16,9 @@
 
 struct tt_stage_facts {
 	uint64_t staging_bytes; /* of each member: a bound of all that is staged */
-	uint64_t add_least; /* all_reduce and reduce of more are large: of all members' inputs together */
+	uint64_t add_least; /* all_reduce of more is large: of all members' inputs together */
+	uint64_t
+	    reduce_least; /* reduce of more is: of one member's input. Less is added by the root, which meets the others once */
 	uint64_t row_least; /* what moves or adds rows is large from this many bytes in the longest row on */
 	/* ... and goes by one copy of the kernel's from this many on, where ranks can read each other's memory. UINT64_MAX:
 	 * never. */
@@ -34,7 +36,7 @@ struct tt_stage_facts {
 /* clang-format off */
 #define TT_STAGE_FACTS_INIT \
 	{ \
-		.staging_bytes = 4u << 20, .add_least = 32u << 10,  .row_least = 16u << 10, .single_least = 64u << 10, .chunk_least = 128u << 10, \
+		.staging_bytes = 4u << 20, .add_least = 32u << 10, .reduce_least = 32u << 10, .row_least = 16u << 10, .single_least = 64u << 10, .chunk_least = 128u << 10, \
 		.chunk_most = 256u << 10, .pieces = 2, .slots = 3, .crowded_slots = 8, .block = 8u << 10, \
 		.stream_least = 8u << 20 \
 	}

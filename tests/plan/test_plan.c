@@ -417,6 +417,40 @@ test_simulator_of_nodes(void)
 		tt_plan_fini(&plans[r]);
 }
 
+static void
+test_simulator_of_single_copies(void)
+{
+	const struct tt_machine m = {.copy_s_per_byte = 2e-10,
+	    .kept_s_per_byte = 5e-11,
+	    .meet_s = 1e-7,
+	    .far_s_per_byte = 1e-10,
+	    .far_call_s = 1e-6,
+	    .far_least = 1 << 16,
+	    .far_most = 1 << 24,
+	    .far_most_of_root = 1 << 26};
+	const struct tt_algorithm *node = find(TT_ALL_TO_ALL, "node");
+	const int node_of[4] = {0, 0, 0, 0};
+	const double row = 1 << 20, small = 1 << 12;
+	struct tt_plan plans[4];
+	const struct tt_plan *list[4];
+	double s = 0;
+
+	for (int r = 0; r < 4; r++) {
+		const struct tt_shape shape = {
+		    .collective = TT_ALL_TO_ALL, .rank = r, .nranks = 4, .node_of = node_of, .nnodes = 1};
+
+		node->make(&shape, &plans[r]);
+		list[r] = &plans[r];
+	}
+	tt_plan_simulate(list, 4, node_of, &m, 1 << 20, 1, 1, &s);
+	ok(close_to(s, 2e-7 + 3 * (1e-6 + row * 1e-10) + row * 5e-11),
+	    "rows that the kernel copies cost a call and a copy each, and another meeting");
+	tt_plan_simulate(list, 4, node_of, &m, 1 << 12, 1, 1, &s);
+	ok(close_to(s, 1e-7 + 3 * small * 4e-10 + small * 5e-11), "small ones are copied twice");
+	for (int r = 0; r < 4; r++)
+		tt_plan_fini(&plans[r]);
+}
+
 int
 main(void)
 {
@@ -431,6 +465,7 @@ main(void)
 	test_checker();
 	test_simulator();
 	test_simulator_of_nodes();
+	test_simulator_of_single_copies();
 	printf("1..%d\n", done);
 	return failed != 0;
 }

@@ -114,9 +114,9 @@ put_choices(struct text *text, const struct tt_map *map, const int *node_of, int
 
 	tt_constants_init(&constants);
 	tt_select_facts_init(&facts, map->nranks, map->nnodes, node_of);
-	tt_select_facts_use(&facts, &constants, map);
 	facts.cores = cores;
 	facts.lanes = 4;
+	tt_select_facts_use(&facts, &constants, map);
 	put(text, "meeting %.0f ns\n", facts.meet_s * 1e9);
 	for (size_t c = 0; c < TT_COUNT_OF(collectives); c++) {
 		put(text, "%s:", tt_collective_name(collectives[c]));

@@ -77,12 +77,12 @@ Test(profile, text_and_back_is_the_same)
 
 Test(profile, what_is_no_profile_is_refused_and_says_where)
 {
-	static const char *const bad[] = {"", "handoff 1 ns tuned\n", "# Tutti profile 2\n",
-	    "# Tutti profile 3\nhost 1\n", "# Tutti profile 2\nhost 1", "# Tutti profile 2\nhost x\n",
-	    "# Tutti profile 2\nhost 1\nhandoff nan ns tuned\n", "# Tutti profile 2\nhost 1\nhandoff -5 ns tuned\n",
-	    "# Tutti profile 2\nhost 1\nhandoff 5 us tuned\n", "# Tutti profile 2\nhost 1\nhandoff 5 ns guessed\n",
-	    "# Tutti profile 2\nhost 1\nhandoff 5 ns tuned twice\n",
-	    "# Tutti profile 2\nhost 1\nhandoff 1e99 ns tuned\n", "# Tutti profile 2\nhost 1\nhandoff\n"};
+	static const char *const bad[] = {"", "handoff 1 ns tuned\n", "# Tutti profile 3\n",
+	    "# Tutti profile 4\nhost 1\n", "# Tutti profile 3\nhost 1", "# Tutti profile 3\nhost x\n",
+	    "# Tutti profile 3\nhost 1\nhandoff nan ns tuned\n", "# Tutti profile 3\nhost 1\nhandoff -5 ns tuned\n",
+	    "# Tutti profile 3\nhost 1\nhandoff 5 us tuned\n", "# Tutti profile 3\nhost 1\nhandoff 5 ns guessed\n",
+	    "# Tutti profile 3\nhost 1\nhandoff 5 ns tuned twice\n",
+	    "# Tutti profile 3\nhost 1\nhandoff 1e99 ns tuned\n", "# Tutti profile 3\nhost 1\nhandoff\n"};
 	struct tt_profile profile;
 
 	tt_profile_init(&profile);
@@ -97,7 +97,7 @@ Test(profile, a_constant_of_a_later_version_is_passed_over)
 {
 	struct tt_profile profile;
 
-	cr_expect(eq(int, tt_profile_parse("# Tutti profile 2\nhost 1\nwarp 9 lines tuned\n", &profile), TUTTI_OK));
+	cr_expect(eq(int, tt_profile_parse("# Tutti profile 3\nhost 1\nwarp 9 lines tuned\n", &profile), TUTTI_OK));
 }
 
 Test(profile, the_first_use_measures_and_the_second_reads)
@@ -123,7 +123,7 @@ Test(profile, a_broken_or_foreign_file_in_the_cache_is_replaced)
 	tt_profile_init(&profile);
 	cr_assert(tt_profile_path(profile.host, true, path, sizeof(path)));
 	for (int foreign = 0; foreign < 2; foreign++) {
-		write_file(path, foreign ? "# Tutti profile 2\nhost 1234\nhandoff 5 ns tuned\n"
+		write_file(path, foreign ? "# Tutti profile 3\nhost 1234\nhandoff 5 ns tuned\n"
 					 : "\x7f"
 					   "ELF");
 		cr_assert(eq(int, tt_profile_get(NULL, &quiet, &profile), TUTTI_OK));

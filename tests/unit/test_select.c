@@ -22,6 +22,7 @@ facts(int nranks, int nnodes)
 	tt_select_facts_init(&f, nranks, nnodes, node_of);
 	f.cores = 64;
 	f.lanes = 4;
+	tt_select_facts_use(&f, &f.constants, NULL);
 	return f;
 }
 
@@ -107,6 +108,38 @@ Test(select, rows_that_the_kernel_copies_once_are_priced_so)
 			cr_expect(eq(dbl, price_of(&far, which[i], large, i ? "linear" : "pairwise"),
 			    price_of(&staged, which[i], large, i ? "linear" : "pairwise")));
 		}
+}
+
+Test(select, a_report_marks_what_the_kernel_copies_once)
+{
+	struct tt_select_facts f = facts(4, 1);
+	const struct tt_select_call large = call(TT_ALL_TO_ALL, 16 * f.stage.single_least),
+				    gather = call(TT_ALL_GATHER, large.bytes);
+	static char text[32768];
+
+	tt_select_explain(&f, &large, false, text, sizeof(text));
+	cr_expect(strstr(text, "one copy, by the kernel") != NULL);
+	tt_select_explain(&f, &large, true, text, sizeof(text));
+	cr_expect(strstr(text, "\"single_copy\": true") != NULL);
+	tt_select_explain(&f, &gather, false, text, sizeof(text));
+	cr_expect(strstr(text, "one copy, by the kernel") == NULL, "it would save nothing");
+	f.reads_far = 0;
+	tt_select_explain(&f, &large, false, text, sizeof(text));
+	cr_expect(strstr(text, "one copy, by the kernel") == NULL);
+}
+
+Test(select, ranks_that_share_cores_pay_for_turns)
+{
+	struct tt_select_facts alone = facts(8, 1), crowded = alone;
+
+	crowded.cores = 2;
+	tt_select_facts_use(&crowded, &crowded.constants, NULL);
+	cr_expect(epsilon_eq(dbl, tt_select_crowd(&alone), 1, 1e-12));
+	cr_expect(epsilon_eq(dbl, tt_select_crowd(&crowded), 4, 1e-12));
+	cr_expect(gt(dbl, price_of(&crowded, TT_ALL_REDUCE, 8, "node"),
+	    price_of(&alone, TT_ALL_REDUCE, 8, "node") + 4 * crowded.turn_s));
+	cr_expect(
+	    ge(u64, crowded.stage.reduce_least, alone.stage.reduce_least), "a meeting that is saved is worth more");
 }
 
 Test(select, an_unknown_algorithm_is_answered_with_those_there_are)

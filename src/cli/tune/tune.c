@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/relaunch.h"
 #include "profile/profile.h"
+#include "topology/host.h"
 
 #define CALIBRATION_MS 3000
 #define RANKS 2
@@ -61,11 +62,11 @@ step(void)
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
 
 static const struct tt_tune_link by_memory = {
-    TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_BYTE, TT_CONSTANT_SHM_ONE_WAY};
-static const struct tt_tune_link by_loopback = {
-    TT_CONSTANT_LOOP_MESSAGE, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_BYTE, TT_CONSTANT_LOOP_ONE_WAY};
+    TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_BYTE, TT_CONSTANT_SHM_ONE_WAY, TT_CONSTANTS};
+static const struct tt_tune_link by_loopback = {TT_CONSTANT_LOOP_MESSAGE, TT_CONSTANT_LOOP_POST,
+    TT_CONSTANT_LOOP_BYTE, TT_CONSTANT_LOOP_ONE_WAY, TT_CONSTANT_LOOP_LOOK};
 static const struct tt_tune_link by_network = {
-    TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE, TT_CONSTANT_NET_ONE_WAY};
+    TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE, TT_CONSTANT_NET_ONE_WAY, TT_CONSTANTS};
 
 static int
 complain_of(const char *what)
@@ -141,6 +142,36 @@ measure_node(tutti_comm *two, void *what)
 }
 
 static tutti_status
+measure_turn(tutti_comm *two, void *what)
+{
+	const struct task *task = what;
+
+	return tt_tune_turn(two, task->constants, step);
+}
+
+/* Two ranks on one core would measure a scheduler. Whoever may not use its CPU stays where it is. */
+static tutti_status
+take_cores(tutti_comm *all)
+{
+	const int rank = tutti_comm_rank(all);
+	struct tt_cpu_set mine, set = {{0}};
+	int32_t cpu[2] = {-1, -1};
+	int pair[2], wanted;
+
+	if (rank == 0 && tt_calibrate_neighbours(pair)) {
+		cpu[0] = pair[0];
+		cpu[1] = pair[1];
+	}
+	TT_TRY(tutti_broadcast(all, cpu, cpu, 2, TUTTI_INT32, 0, NULL, NULL));
+	wanted = tutti_comm_node_rank(all) == rank && rank < 2 ? cpu[rank] : -1;
+	if (wanted < 0 || tt_host_affinity(&mine) != TUTTI_OK || (mine.bits[wanted / 64] >> wanted % 64 & 1) == 0)
+		return TUTTI_OK;
+	set.bits[wanted / 64] = UINT64_C(1) << wanted % 64;
+	(void)tt_host_bind(&set);
+	return TUTTI_OK;
+}
+
+static tutti_status
 measure_all(tutti_comm *all, struct tt_constants *constants)
 {
 	struct task task = {.constants = constants};
@@ -148,17 +179,22 @@ measure_all(tutti_comm *all, struct tt_constants *constants)
 	tutti_status status = find_other(all, &other);
 	const bool neighbours = tutti_comm_node_size(all) > 1;
 
-	progress.all = 1 + TT_TUNE_NODE_STEPS + 2 * TT_TUNE_LINK_STEPS + (other > 0 ? TT_TUNE_LINK_STEPS : 0);
+	progress.all = 1 + TT_TUNE_NODE_STEPS + TT_TUNE_TURN_STEPS + 2 * TT_TUNE_LINK_STEPS +
+		       (other > 0 ? TT_TUNE_LINK_STEPS : 0);
 	show_progress();
 	if (tutti_comm_rank(all) == 0)
 		tt_calibrate(CALIBRATION_MS, constants);
 	step();
-	/* Rank 1 is rank 0's neighbour, or nobody is. */
-	if (status == TUTTI_OK && neighbours)
-		status = with_part(all, 1, "shm", measure_node, &task);
+	if (status == TUTTI_OK)
+		status = take_cores(all);
+	/* Rank 1 is rank 0's neighbour, or nobody is. A call's own part comes out of messages, which come first. */
 	task.link = &by_memory;
 	if (status == TUTTI_OK && neighbours)
 		status = with_part(all, 1, "shm", measure_link, &task);
+	if (status == TUTTI_OK && neighbours)
+		status = with_part(all, 1, "shm", measure_node, &task);
+	if (status == TUTTI_OK && neighbours)
+		status = with_part(all, 1, "shm", measure_turn, &task);
 	task.link = &by_loopback;
 	if (status == TUTTI_OK && neighbours)
 		status = with_part(all, 1, "tcp", measure_link, &task);
@@ -214,7 +250,8 @@ be_rank(const char *output)
 		status = tt_complain("tune", "one rank alone cannot measure messages: start at least two");
 	else if (measure_all(all, &profile.constants) != TUTTI_OK)
 		status = complain_of("measuring failed");
-	else if (tutti_comm_rank(all) == 0)
+	tt_calibrate_conclude(&profile.constants);
+	if (status == TT_EXIT_OK && tutti_comm_rank(all) == 0)
 		status = keep_profile(output, &profile);
 	tutti_comm_destroy(all);
 	return status;
@@ -256,5 +293,7 @@ tt_tune_main(int argc, char **argv)
 		return TT_EXIT_FAILURE;
 	/* The ranks measure; what is kept must not depend on an earlier profile. */
 	setenv("TUTTI_PROFILE", "assumed", 1);
+	/* Rows are to be read out of other processes' memory, whatever their size, if that is allowed. */
+	setenv("TUTTI_CMA", "4096", 0);
 	return place.launched ? be_rank(output) : tt_relaunch("tune", RANKS, argc, argv);
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/tune/tune.h"
+#include "topology/host.h"
 
 #define BATCHES 15
 #define BATCH_NS INT64_C(30000000) /* about */
@@ -17,8 +18,10 @@
 #define CACHED_LOW ((size_t)64 << 10)
 #define CACHED_HIGH ((size_t)256 << 10)
 #define IN_FLIGHT 16
+#define LOOKS 50
 #define NS 1e9
 #define PS 1e12
+#define PS_PER_NS 1e3
 
 #define TRY(call) \
 	do { \
@@ -50,12 +53,14 @@ run_direct(const struct subject *s)
 	return tutti_all_reduce(s->comm, s->send, s->recv, s->bytes / 4, TUTTI_FLOAT32, TUTTI_SUM, &options, NULL);
 }
 
+/* One there and one back: a root that is the same all the time would be ahead of the others. */
 static tutti_status
-run_chain(const struct subject *s)
+run_chains(const struct subject *s)
 {
 	const tutti_options options = {.size = sizeof(options), .algorithm = "chain"};
 
-	return tutti_broadcast(s->comm, s->send, s->recv, s->bytes, TUTTI_UINT8, 0, &options, NULL);
+	TRY(tutti_broadcast(s->comm, s->send, s->recv, s->bytes, TUTTI_UINT8, 0, &options, NULL));
+	return tutti_broadcast(s->comm, s->send, s->recv, s->bytes, TUTTI_UINT8, 1, &options, NULL);
 }
 
 static tutti_status
@@ -64,6 +69,15 @@ run_node(const struct subject *s)
 	const tutti_options options = {.size = sizeof(options), .algorithm = "node"};
 
 	return tutti_all_reduce(s->comm, s->send, s->recv, s->bytes / 4, TUTTI_FLOAT32, TUTTI_SUM, &options, NULL);
+}
+
+/* Of the half that is the other's, by one system call, if ranks can read each other's memory. */
+static tutti_status
+run_exchange(const struct subject *s)
+{
+	const tutti_options options = {.size = sizeof(options), .algorithm = "node"};
+
+	return tutti_all_to_all(s->comm, s->send, s->recv, s->bytes / 2, TUTTI_UINT8, &options, NULL);
 }
 
 static tutti_status
@@ -99,6 +113,25 @@ run_echo(const struct subject *s)
 		TRY(tutti_recv(s->comm, s->recv, s->bytes, TUTTI_UINT8, 0, 0, NULL, NULL, NULL));
 	TRY(tutti_send(s->comm, s->send, s->bytes, TUTTI_UINT8, 1 - rank, 0, NULL, NULL));
 	return rank == 0 ? tutti_recv(s->comm, s->recv, s->bytes, TUTTI_UINT8, 1, 0, NULL, NULL, NULL) : TUTTI_OK;
+}
+
+/* Rank 0 looks for a message that does not come until it has asked for it. */
+static tutti_status
+run_looks(const struct subject *s)
+{
+	const int rank = tutti_comm_rank(s->comm);
+	tutti_request *request = NULL;
+	int done = 0;
+
+	if (rank == 1) {
+		TRY(tutti_recv(s->comm, s->recv, s->bytes, TUTTI_UINT8, 0, 0, NULL, NULL, NULL));
+		return tutti_send(s->comm, s->send, s->bytes, TUTTI_UINT8, 0, 1, NULL, NULL);
+	}
+	TRY(tutti_recv(s->comm, s->recv, s->bytes, TUTTI_UINT8, 1, 1, NULL, NULL, &request));
+	for (int i = 0; i < LOOKS && !done; i++)
+		TRY(tutti_test(&request, &done));
+	TRY(tutti_send(s->comm, s->send, s->bytes, TUTTI_UINT8, 1, 0, NULL, NULL));
+	return done ? TUTTI_OK : tutti_wait(&request);
 }
 
 static tutti_status
@@ -178,7 +211,7 @@ static tutti_status
 link(struct subject *s, const struct tt_tune_link *l, struct tt_constants *constants, void (*step)(void))
 {
 	const double kept = constants->value[TT_CONSTANT_COPY_CACHED];
-	double small, two, echo, flight, both, one_way;
+	double small, two, echo, flight, looks, both, ways;
 
 	/* Of two messages, one after the other, and of one: what is left is the call. */
 	TRY(measure(s, run_oneshot, SMALL, &small));
@@ -190,12 +223,16 @@ link(struct subject *s, const struct tt_tune_link *l, struct tt_constants *const
 	TRY(measure(s, run_echo, SMALL, &echo));
 	TRY(measure(s, run_flight, SMALL, &flight));
 	set(s->comm, constants, l->post, (flight - echo) * NS / (IN_FLIGHT - 1));
+	if (l->look != TT_CONSTANTS) {
+		TRY(measure(s, run_looks, SMALL, &looks));
+		set(s->comm, constants, l->look, (looks - echo) * NS / LOOKS);
+	}
 	step();
 	/* Half of the bytes go each way at once, and as many stay. In the broadcast those that stay are the root's. */
 	TRY(slope(s, run_ring, 0.5, &both));
 	set(s->comm, constants, l->byte, both - kept);
-	TRY(slope(s, run_chain, 1, &one_way));
-	set(s->comm, constants, l->one_way, one_way);
+	TRY(slope(s, run_chains, 2, &ways));
+	set(s->comm, constants, l->one_way, ways);
 	step();
 	return TUTTI_OK;
 }
@@ -219,7 +256,8 @@ node(struct subject *s, struct tt_constants *constants, void (*step)(void))
 {
 	const double known =
 	    (constants->value[TT_CONSTANT_COPY_CACHED] + constants->value[TT_CONSTANT_REDUCE_CACHED]) / 2;
-	double small, each;
+	const double kept = constants->value[TT_CONSTANT_COPY_CACHED], call = constants->value[TT_CONSTANT_CALL];
+	double small, each, row;
 
 	TRY(measure(s, run_node, SMALL, &small));
 	set(s->comm, constants, TT_CONSTANT_MEET, small * NS - constants->value[TT_CONSTANT_CALL]);
@@ -227,8 +265,84 @@ node(struct subject *s, struct tt_constants *constants, void (*step)(void))
 	TRY(slope(s, run_node, 1, &each));
 	set(s->comm, constants, TT_CONSTANT_COPY_SHARED, (each - known) / 1.25);
 	step();
+	/* Each rank has a row for itself and one for the other, which it reads between two meetings. */
+	TRY(slope(s, run_exchange, 0.5, &each));
+	TRY(measure(s, run_exchange, CACHED_LOW, &row));
+	set(s->comm, constants, TT_CONSTANT_REMOTE_BYTE, each - kept);
+	set(s->comm, constants, TT_CONSTANT_REMOTE_CALL,
+	    row * NS - each * (double)CACHED_LOW / 2 / PS_PER_NS - 2 * constants->value[TT_CONSTANT_MEET] - call);
+	step();
 	return TUTTI_OK;
 }
+
+/* ---- one core ------------------------------------------------------------------------------------------------------ */
+
+static bool
+is_empty(const struct tt_cpu_set *set)
+{
+	return tt_cpu_set_count(set) == 0;
+}
+
+/* Binds both ranks to the first CPU that rank 0 may use; false on both if one of them cannot be. */
+static tutti_status
+bind_together(tutti_comm *comm, const struct tt_cpu_set *mine, bool *bound)
+{
+	struct tt_cpu_set one = {{0}};
+	int32_t ok;
+
+	for (int w = 0; w < TT_HOST_CPUS / 64 && is_empty(&one); w++)
+		one.bits[w] = mine->bits[w] & (~mine->bits[w] + 1);
+	TRY(tutti_broadcast(comm, one.bits, one.bits, TT_HOST_CPUS / 64, TUTTI_UINT64, 0, NULL, NULL));
+	ok = !is_empty(&one) && tt_host_bind(&one) == TUTTI_OK;
+	TRY(tutti_all_reduce(comm, &ok, &ok, 1, TUTTI_INT32, TUTTI_MIN, NULL, NULL));
+	*bound = ok != 0;
+	return TUTTI_OK;
+}
+
+/* A message and its answer: on two cores and on one, where each is another rank's turn. The communicator is made when they
+ * are bound, so that it knows. */
+static tutti_status
+turn(struct subject *s, const struct tt_cpu_set *mine, struct tt_constants *constants)
+{
+	tutti_config config = TUTTI_CONFIG_INIT;
+	tutti_comm *const two = s->comm;
+	double apart, together;
+	tutti_status status;
+	bool bound;
+
+	config.transports = "shm";
+	TRY(measure(s, run_echo, SMALL, &apart));
+	TRY(bind_together(two, mine, &bound));
+	if (!bound)
+		return TUTTI_OK;
+	TRY(tutti_comm_split(two, 0, 0, &config, &s->comm));
+	status = measure(s, run_echo, SMALL, &together);
+	tutti_comm_destroy(s->comm);
+	s->comm = two;
+	if (status == TUTTI_OK)
+		set(two, constants, TT_CONSTANT_YIELD,
+		    (together - apart) / 2 * NS + constants->value[TT_CONSTANT_HANDOFF]);
+	return status;
+}
+
+tutti_status
+tt_tune_turn(tutti_comm *comm, struct tt_constants *constants, void (*step)(void))
+{
+	struct tt_cpu_set mine = {{0}};
+	struct subject s;
+	tutti_status status = TUTTI_ERR_NOMEM;
+
+	(void)tt_host_affinity(&mine); /* unknown: nobody is bound */
+	if (take(&s, comm))
+		status = turn(&s, &mine, constants);
+	drop(&s);
+	if (!is_empty(&mine))
+		(void)tt_host_bind(&mine);
+	step();
+	return status;
+}
+
+/* ---- what ranks of a node do together ---------------------------------------------------------------------------------- */
 
 tutti_status
 tt_tune_node(tutti_comm *comm, struct tt_constants *constants, void (*step)(void))
