@@ -52,6 +52,7 @@ struct wish {
 	struct tt_address addresses[ADDRESSES];
 	int naddresses;
 	int turn; /* among equals: this rank's place on its host */
+	const char *devices; /* where cards say which cores are beside them */
 };
 
 static tutti_status
@@ -169,7 +170,7 @@ price(const struct wish *wish, const struct fi_info *info)
 		return -1;
 	if (info->nic != NULL && info->nic->link_attr != NULL && info->nic->link_attr->state == FI_LINK_DOWN)
 		return -1;
-	return interface + (tt_fab_nic_is_near(info) ? 0 : 1000);
+	return interface + (tt_fab_nic_is_near(info, wish->devices) ? 0 : 1000);
 }
 
 static bool
@@ -272,12 +273,19 @@ ask(struct tt_fab_menu *menu, const struct wish *wish, uint32_t rung)
 tutti_status
 tt_fab_menu_open(const tutti_environment *env, struct tt_fab_menu *menu)
 {
+	return tt_fab_menu_open_at(env, TT_FAB_PCI_DEVICES, menu);
+}
+
+tutti_status
+tt_fab_menu_open_at(const tutti_environment *env, const char *devices, struct tt_fab_menu *menu)
+{
 	struct wish wish;
 	tutti_status status = TUTTI_OK;
 
 	*menu = (struct tt_fab_menu){.offer = {.libfabric = fi_version()}};
 	memcpy(menu->offer.magic, MAGIC, sizeof(menu->offer.magic));
 	TT_TRY(read_wish(env, &wish));
+	wish.devices = devices;
 	for (uint32_t rung = wish.first_rung; rung <= wish.last_rung && menu->offer.nways == 0; rung++) {
 		status = ask(menu, &wish, rung);
 		if (status != TUTTI_OK) {

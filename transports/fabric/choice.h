@@ -46,6 +46,8 @@ struct tt_fab_menu {
 /* The ways of this rank. env->provider: NULL = those fit for use, "rdma" = those with a card of their own, or a name,
  * which may be followed by "/write" or "/messages" to keep to a lower rung. ERR_UNSUPPORTED: there is none. */
 tutti_status tt_fab_menu_open(const tutti_environment *env, struct tt_fab_menu *menu);
+/* The same with another folder of PCI devices than the kernel's, for tests. */
+tutti_status tt_fab_menu_open_at(const tutti_environment *env, const char *devices, struct tt_fab_menu *menu);
 /* Any state. */
 void tt_fab_menu_close(struct tt_fab_menu *menu);
 /* The index in every rank's order of ways of rank 0's first way that all ranks have. why[] names a rank that has none. */

@@ -28,10 +28,10 @@ tt_fab_cpulist_meets(const char *text, const cpu_set_t *set)
 }
 
 bool
-tt_fab_nic_is_near(const struct fi_info *info)
+tt_fab_nic_is_near(const struct fi_info *info, const char *devices)
 {
 	const struct fi_pci_attr *pci;
-	char path[96], text[1024];
+	char path[256], text[1024];
 	cpu_set_t mine;
 	ssize_t n;
 	int fd;
@@ -39,8 +39,8 @@ tt_fab_nic_is_near(const struct fi_info *info)
 	if (info->nic == NULL || info->nic->bus_attr == NULL || info->nic->bus_attr->bus_type != FI_BUS_PCI)
 		return true;
 	pci = &info->nic->bus_attr->attr.pci;
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%04x:%02x:%02x.%x/local_cpulist", pci->domain_id,
-	    pci->bus_id, pci->device_id, pci->function_id);
+	snprintf(path, sizeof(path), "%.160s/%04x:%02x:%02x.%x/local_cpulist", devices, pci->domain_id, pci->bus_id,
+	    pci->device_id, pci->function_id);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return true;
