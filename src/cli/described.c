@@ -74,6 +74,7 @@ make(const char *where, struct tt_described *job)
 		TT_TRY(status);
 	}
 	tt_select_facts_init(&job->facts, job->ranks, job->nodes, job->node_of);
+	job->facts.most_per_host = job->map->most_per_host;
 	job->facts.cores = job->topology->cores;
 	job->facts.lanes = LANES;
 	job->facts.reads_far = single > 0;

@@ -120,7 +120,25 @@ host_cores(const tutti_comm *comm, const struct facts_card *cards, int host)
 	return cores > 0 ? cores : 1;
 }
 
-/* The map, the fewest cores of any host, and constants that no host falls short of. */
+/* Every rank of the slowest host is waited for: prices count with the most crowded one. How a rank waits is its own
+ * host's affair. */
+static void
+take_hosts(tutti_comm *comm, const struct facts_card *cards)
+{
+	comm->facts.most_per_host = 0;
+	for (int host = 0; host < comm->map->nhosts; host++) {
+		const int cores = host_cores(comm, cards, host);
+		int ranks = 0;
+
+		for (int r = 0; r < comm->size; r++)
+			ranks += comm->map->place[r].host == host;
+		tt_select_facts_host(&comm->facts, ranks, cores);
+		if (comm->map->place[comm->rank].host == host)
+			comm->crowded = ranks > cores;
+	}
+}
+
+/* The map, the most crowded host, and constants that no host falls short of. */
 static tutti_status
 take_places(tutti_comm *comm, const struct facts_card *cards)
 {
@@ -142,12 +160,7 @@ take_places(tutti_comm *comm, const struct facts_card *cards)
 	status = tt_map_create(places, node_of, comm->size, &comm->map);
 	tt_free(memory);
 	TT_TRY(status);
-	comm->facts.cores = host_cores(comm, cards, 0);
-	for (int host = 1; host < comm->map->nhosts; host++) {
-		const int cores = host_cores(comm, cards, host);
-
-		comm->facts.cores = cores < comm->facts.cores ? cores : comm->facts.cores;
-	}
+	take_hosts(comm, cards);
 	tt_select_facts_use(&comm->facts, &constants, comm->map);
 	return TUTTI_OK;
 }
@@ -779,9 +792,8 @@ build(tutti_comm *comm, const struct tt_rendezvous *rendezvous, struct tt_meetin
 	}
 	TT_TRY(tt_lineage_found(&comm->lineage, comm->segment, comm->parent != NULL ? &comm->parent->lineage : NULL));
 	TT_TRY(agree_facts(comm, &wish, deadline_ns, &set, &status));
-	comm->crowded = comm->facts.most_per_host > comm->facts.cores;
 	comm->facts.stage.staging_bytes = (uint64_t)comm->facts.staging_bytes;
-	if (comm->crowded)
+	if (tt_select_crowd(&comm->facts) > 1) /* the same on all hosts, as all facts */
 		comm->facts.stage.slots = comm->facts.stage.crowded_slots;
 	tt_ladder_init(&comm->ladder, comm->crowded);
 	if (status == TUTTI_OK)

@@ -24,6 +24,16 @@ tt_select_crowd(const struct tt_select_facts *facts)
 	return crowd > 1 ? crowd : 1;
 }
 
+void
+tt_select_facts_host(struct tt_select_facts *facts, int ranks, int cores)
+{
+	if ((int64_t)ranks * facts->cores < (int64_t)facts->most_per_host * cores ||
+	    ((int64_t)ranks * facts->cores == (int64_t)facts->most_per_host * cores && ranks <= facts->most_per_host))
+		return;
+	facts->most_per_host = ranks;
+	facts->cores = cores;
+}
+
 /* How much more the first of these is than the second. */
 static double
 excess(const struct tt_select_facts *facts, enum tt_constant more, enum tt_constant less)
@@ -126,7 +136,6 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 	facts->constants = *constants;
 	if (map != NULL) {
 		facts->nhosts = map->nhosts;
-		facts->most_per_host = map->most_per_host;
 		if (map->least_mbps > 0 && constants->source[TT_CONSTANT_CARD_BYTE] <= TT_CONSTANT_DERIVED)
 			tt_constants_set(&facts->constants, TT_CONSTANT_CARD_BYTE,
 			    PS_PER_BYTE_AT_1_MBPS / map->least_mbps, TT_CONSTANT_DERIVED);

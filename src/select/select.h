@@ -26,8 +26,8 @@ struct tt_link_cost {
 struct tt_select_facts {
 	int nranks, nnodes, nhosts;
 	int most_per_node, least_per_node;
-	int most_per_host; /* ranks that compete for cores, whether they share memory or not */
-	int cores; /* the fewest usable cores of any host */
+	int most_per_host; /* ranks that compete for cores, whether they share memory or not, on the most crowded host ... */
+	int cores; /* ... and the cores that they may use there */
 	int64_t staging_bytes; /* scratch memory per rank */
 	int32_t reproducible;
 	int32_t lanes;
@@ -80,6 +80,8 @@ struct tt_candidate {
 
 /* Fills the facts with assumed constants for nranks on nnodes, each node a host. */
 void tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes, const int *node_of);
+/* A host with so many ranks on so many cores (> 0): it counts if none before was more crowded, or as crowded and larger. */
+void tt_select_facts_host(struct tt_select_facts *facts, int ranks, int cores);
 /* Ranks for each core where they share cores, else 1. */
 double tt_select_crowd(const struct tt_select_facts *facts);
 /* Prices from these constants, for ranks that sit as the map says (NULL: as init assumes). */

@@ -114,6 +114,7 @@ put_choices(struct text *text, const struct tt_map *map, const int *node_of, int
 
 	tt_constants_init(&constants);
 	tt_select_facts_init(&facts, map->nranks, map->nnodes, node_of);
+	facts.most_per_host = map->most_per_host;
 	facts.cores = cores;
 	facts.lanes = 4;
 	tt_select_facts_use(&facts, &constants, map);

@@ -128,6 +128,23 @@ Test(select, a_report_marks_what_the_kernel_copies_once)
 	cr_expect(strstr(text, "one copy, by the kernel") == NULL);
 }
 
+Test(select, of_unlike_hosts_the_most_crowded_counts_with_its_own_cores)
+{
+	struct tt_select_facts f = facts(10, 2);
+
+	f.most_per_host = 0;
+	tt_select_facts_host(&f, 8, 64);
+	tt_select_facts_host(&f, 2, 2);
+	cr_expect(eq(int, f.most_per_host, 2), "not the many ranks of one and the few cores of the other");
+	cr_expect(eq(int, f.cores, 2));
+	cr_expect(epsilon_eq(dbl, tt_select_crowd(&f), 1, 1e-12));
+	tt_select_facts_host(&f, 4, 4);
+	tt_select_facts_host(&f, 8, 64);
+	cr_expect(eq(int, f.most_per_host, 4), "as crowded, and larger");
+	tt_select_facts_host(&f, 6, 2);
+	cr_expect(epsilon_eq(dbl, tt_select_crowd(&f), 3, 1e-12));
+}
+
 Test(select, ranks_that_share_cores_pay_for_turns)
 {
 	struct tt_select_facts alone = facts(8, 1), crowded = alone;
