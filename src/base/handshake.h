@@ -17,7 +17,7 @@
 
 #define TT_KEY_BYTES 32
 #define TT_HANDSHAKE_MS 2000
-#define TT_WIRE_VERSION 2 /* of everything that ranks say to each other; counted up with every change */
+#define TT_WIRE_VERSION 3 /* of everything that ranks say to each other; counted up with every change */
 #define TT_HELLO_MESSAGE 128 /* bytes of each message; a side sends at most two */
 
 /* What a side says of itself; authenticated. */

@@ -254,8 +254,8 @@ clamp(int64_t value, int64_t low, int64_t high)
 	return value < low ? low : value > high ? high : value;
 }
 
-static bool
-is_at_home(int fd)
+bool
+tt_tcp_at_home(int fd)
 {
 	struct sockaddr_storage here = {0}, there = {0};
 	socklen_t here_bytes = sizeof(here), there_bytes = sizeof(there);
@@ -279,7 +279,7 @@ choose_control(int fd, bool near)
 	socklen_t name_bytes = sizeof(name) - 1, now_bytes = sizeof(now) - 1;
 	int fresh;
 
-	if (is_at_home(fd)) {
+	if (tt_tcp_at_home(fd)) {
 		(void)set_control(fd, plain);
 		return;
 	}

@@ -55,6 +55,8 @@ tutti_status tt_accept(int listener, int *fd);
 /* Starts a connection; it is ready when the descriptor polls writable and tt_connect_result() says TUTTI_OK. */
 tutti_status tt_connect_tcp(const struct tt_address *address, int *fd);
 tutti_status tt_connect_result(int fd);
+/* Of a connection that stands: are both ends on this host? Two of its addresses count as two hosts. */
+bool tt_tcp_at_home(int fd);
 /* Of a connection that stands: TCP_NODELAY, SO_KEEPALIVE and TCP_USER_TIMEOUT so that silence of peer_timeout_ms is an
  * error (both are needed). `near`: no router is on its way. There, as within a host, congestion control does not pace
  * (BBR does): round trips are so short that each hole in the pace is one in the data, and a loss is mended at once. */

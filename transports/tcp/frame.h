@@ -8,7 +8,8 @@
  *     32  mark (32 bytes; EAGER, OFFER, GRANT, REFUSE only)
  *
  * Little-endian. EAGER is followed by the message, CHUNK by `count` bytes of it; and these, if the two sides have
- * agreed on checksums, by theirs (sum.h). A chunk says by itself where it belongs, so that the chunks of a message may
+ * agreed on checksums, by theirs (sum.h). A byte 0 in the place of a frame means nothing; one follows every batch on the
+ * first connection (stream_in.c says what for). A chunk says by itself where it belongs, so that the chunks of a message may
  * travel on several connections; everything else keeps to one. The check finds a damaged header before anything in it is believed; it is no protection against malice.
  */
 #ifndef TT_TCP_FRAME_H
@@ -23,6 +24,7 @@
 #define TT_CHUNK_BYTES ((size_t)256 << 10) /* a chunk has at most that many; a multiple of every grain */
 
 enum tt_frame_kind {
+	TT_FRAME_NOTHING = 0, /* one byte */
 	TT_FRAME_EAGER = 1, /* a whole small message. size: its bytes; count: credit given back, in total */
 	TT_FRAME_OFFER, /* a large message exists. size: its bytes; count: as above */
 	TT_FRAME_CHUNK, /* a piece of a granted message. size: its offset; count: its bytes */
@@ -43,7 +45,7 @@ struct tt_frame {
 	unsigned char mark[TUTTI_MARK_BYTES];
 };
 
-/* Bytes of a frame whose first byte is `kind`; 0: there is no such frame. */
+/* Bytes of a frame whose first byte is `kind`; 0: there is no such frame, or it is TT_FRAME_NOTHING. */
 size_t tt_frame_bytes(unsigned kind);
 /* Writes tt_frame_bytes(frame->kind) bytes and returns how many. */
 size_t tt_frame_encode(const struct tt_frame *frame, unsigned char *out);

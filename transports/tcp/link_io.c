@@ -208,7 +208,8 @@ read_some(struct tt_flow *flow, int reads)
 		}
 		total += (size_t)done;
 		/* Less than there was room for: nothing more is there, and asking would cost a call. */
-		if (!take(flow, (size_t)done) || (size_t)done < room)
+		if (!take(flow, (size_t)done) || (size_t)done < room ||
+		    tt_stream_is_content(&link->stream, flow->index))
 			return;
 	}
 }

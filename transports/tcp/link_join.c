@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -132,6 +133,15 @@ take_over(tutti_link *link, struct tt_candidate *candidate, int channel)
 	flow->events = EPOLLIN;
 }
 
+/* Within the host. The byte that is left unread is no news: a batch has at least two. */
+static void
+sip(tutti_link *link)
+{
+	const int two = 2, fd = link->flows[0].watch.fd;
+
+	link->stream.sips = tt_tcp_at_home(fd) && setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &two, sizeof(two)) == 0;
+}
+
 /* The link's first connection: it lives. */
 static void
 adopt(tutti_link *link, struct tt_candidate *candidate)
@@ -146,6 +156,7 @@ adopt(tutti_link *link, struct tt_candidate *candidate)
 	link->stream.sums = endpoint->terms.sums || theirs->sums;
 	link->width = theirs->width < endpoint->terms.width ? theirs->width : endpoint->terms.width;
 	take_over(link, candidate, 0);
+	sip(link);
 	link->live_index = endpoint->nlive;
 	endpoint->live[endpoint->nlive++] = link;
 	tt_tcp_link_stop(link);

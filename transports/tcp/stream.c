@@ -199,6 +199,10 @@ tt_stream_recv(struct tt_stream *stream, tutti_transfer *transfer)
 		lane->match_next = transfer;
 	if (lane->grant_next == NULL && transfer->bytes > stream->eager_most)
 		lane->grant_next = transfer;
+	if (!transfer->passive) {
+		stream->unmatched++;
+		stream->likely = lane;
+	}
 	tt_stream_settle(stream, lane);
 	tt_stream_tell(stream, lane);
 }
@@ -234,6 +238,7 @@ tt_stream_match(struct tt_stream *stream, struct tt_lane *lane, uint64_t bytes, 
 	tutti_transfer *transfer = lane->match_next;
 
 	lane->match_next = tt_pending_of(transfer)->next;
+	stream->unmatched -= !transfer->passive;
 	if (tt_pending_agrees(transfer, bytes, mark))
 		return true;
 	refuse(stream, lane, transfer);
@@ -346,6 +351,7 @@ tt_stream_end(struct tt_stream *stream, tutti_status status)
 	stream->control_first = stream->control_last = NULL;
 	stream->bulk_bytes = 0;
 	stream->granted = 0;
+	stream->unmatched = 0;
 	end_queue(stream, &stream->ready, status);
 	end_queue(stream, &stream->bulk, status);
 	/* These know their end already; only the peer will not hear of it. */

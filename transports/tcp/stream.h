@@ -107,6 +107,11 @@ struct tt_input {
 	size_t held; /* how much of it is in the scratch memory */
 	bool sum_due; /* a checksum follows the bytes */
 	struct tt_sum sum;
+	bool small; /* the frame that has been begun is a whole small message */
+	bool owed; /* the byte behind a batch was left in the kernel */
+	bool measured; /* no more was asked for than is awaited .. */
+	size_t asked; /* .. or anything, up to so much */
+	uint32_t unanswered; /* frames that came since something was written or, most likely, acknowledged */
 	size_t stage_first, stage_last;
 	size_t direct_bytes; /* of the pieces last told, those that are not the stage */
 	TT_ALIGNED(16) unsigned char stage[TT_STAGE_BYTES];
@@ -130,6 +135,9 @@ struct tt_stream {
 	uint32_t credit_units; /* per lane and direction; both sides have the same number of lanes, hence the same */
 	size_t eager_most;
 	bool sums; /* bytes of messages are followed by a checksum */
+	bool sips; /* read no more than what is awaited: see stream_in.c */
+	uint32_t unmatched; /* receives posted whose heads have not come, but for passive ones */
+	struct tt_lane *likely; /* where the last of them was posted */
 	struct tt_channel first;
 	struct tt_channel *channels[TT_CHANNELS]; /* [0] = &first; the others owned, NULL = none */
 	int nchannels; /* the highest that there is, and one */
@@ -210,6 +218,8 @@ tt_stream_has_bytes_for(const struct tt_stream *stream, const tutti_transfer *tr
  * the protocol, see `fault`; nothing more may be given. */
 int tt_stream_input(struct tt_stream *stream, int index, struct iovec pieces[TT_INPUT_PIECES]);
 bool tt_stream_read(struct tt_stream *stream, int index, size_t n);
+/* All that is awaited has come, and the rest is better left where it is. */
+bool tt_stream_is_content(const struct tt_stream *stream, int index);
 
 /* What is begun will still be put out, then goodbye, then nothing. */
 void tt_stream_leave(struct tt_stream *stream);

@@ -4,6 +4,12 @@
  *
  * Bytes come either into the stage, where frames are parsed, or, when the bytes of a message are due, straight to
  * where they belong, with the stage behind them for the next frame. What frames mean is stream_take.c.
+ *
+ * Within a host an acknowledgement costs as much as half a message, in the call that reads, before it returns; and a
+ * kernel sends one whenever the second small message in a row has been read and nothing is left unread. So a side that
+ * waits for such a message asks for exactly that, and leaves the byte that follows every batch: soon it writes
+ * something itself, which acknowledges everything. If it does not, it reads to the end once in a while (UNANSWERED_MOST):
+ * what a kernel may send without an acknowledgement is limited.
  */
 #include "tcp/stream.h"
 
@@ -11,6 +17,9 @@
 
 #include "base/checked.h"
 
+#define UNANSWERED_MOST 4 /* frames; a connection begins with 10 segments that may be on their way */
+#define SMALL_BYTES ((size_t)16 << 10) /* a byte that is left keeps a kernel's memory, too, from being used again */
+#define STAGE_ALIGNMENT 16 /* of the frame behind a byte that was left */
 #define BULK_BYTES ((size_t)16 << 10) /* of a message still to come: the stage then takes one more head only */
 
 bool
@@ -49,15 +58,36 @@ direct_pieces(struct tt_channel *channel, struct iovec *pieces)
 	return 1;
 }
 
+/* The bytes up to the end of what is awaited; 0: any. */
+static size_t
+awaited(const struct tt_stream *stream, const struct tt_input *in)
+{
+	const tutti_transfer *next = stream->likely != NULL ? stream->likely->match_next : NULL;
+	const size_t here = in->stage_last - in->stage_first;
+	size_t bytes;
+
+	if (!stream->sips || in != &stream->first.in || in->unanswered == 0 || in->unanswered >= UNANSWERED_MOST)
+		return 0;
+	if (in->left > 0 || in->sum_due) {
+		bytes = in->left + (in->sum_due ? TT_SUM_BYTES : 0);
+		return stream->unmatched == 0 && in->small && in->target == TT_INPUT_TRANSFER ? bytes - here : 0;
+	}
+	if (stream->unmatched != 1 || next == NULL || next->bytes > tt_min_size(SMALL_BYTES, stream->eager_most))
+		return 0;
+	bytes = TT_FRAME_LONG + next->bytes + (stream->sums && next->bytes > 0 ? TT_SUM_BYTES : 0) + in->owed;
+	return bytes > here ? bytes - here : 0;
+}
+
 int
 tt_stream_input(struct tt_stream *stream, int index, struct iovec pieces[TT_INPUT_PIECES])
 {
 	struct tt_channel *channel = stream->channels[index];
 	struct tt_input *in = &channel->in;
-	size_t room;
+	size_t room, want;
 	int n;
 
 	in->direct_bytes = 0;
+	in->measured = false;
 	if (stream->differs) {
 		/* Read on, so that the peer is not held up, but nobody needs it. */
 		pieces[0] = (struct iovec){in->stage, sizeof(in->stage)};
@@ -65,18 +95,28 @@ tt_stream_input(struct tt_stream *stream, int index, struct iovec pieces[TT_INPU
 	}
 	if (in->parked)
 		return 0;
+	want = awaited(stream, in);
 	n = direct_pieces(channel, pieces);
 	for (int i = 0; i < n; i++)
 		in->direct_bytes += pieces[i].iov_len;
-	if (n > 0 && in->direct_bytes < in->left)
+	in->asked = in->direct_bytes;
+	in->measured = want > 0 && in->direct_bytes == want;
+	if (n > 0 && (in->direct_bytes < in->left || in->measured))
 		return n;
 	if (in->stage_first > 0 && in->stage_first <= in->stage_last)
 		memmove(in->stage, in->stage + in->stage_first, in->stage_last - in->stage_first);
 	in->stage_last -= in->stage_first;
 	in->stage_first = 0;
+	if (in->owed && in->left == 0 && in->stage_last == 0)
+		in->stage_first = in->stage_last = STAGE_ALIGNMENT - 1;
 	room = sizeof(in->stage) - in->stage_last;
 	if (in->direct_bytes >= BULK_BYTES)
 		room = tt_min_size(room, TT_SUM_BYTES + TT_FRAME_LONG);
+	if (want > 0 && want - in->direct_bytes <= room) {
+		room = want - in->direct_bytes;
+		in->measured = true;
+	}
+	in->asked += room;
 	pieces[n++] = (struct iovec){in->stage + in->stage_last, room};
 	return n;
 }
@@ -251,6 +291,7 @@ tt_stream_expect(struct tt_stream *stream, struct tt_channel *channel, struct tt
 	in->left = bytes;
 	in->tail_bytes = 0;
 	in->early = in->parked = false;
+	in->small = bytes <= SMALL_BYTES;
 	in->held = in->fold_at = 0;
 	in->at = (struct tt_cursor){0};
 	in->at_lane = NULL;
@@ -274,6 +315,7 @@ tt_stream_expect_chunk(struct tt_stream *stream, struct tt_channel *channel, str
 		at = in->at;
 	tt_stream_expect(stream, channel, lane, TT_INPUT_TRANSFER, transfer, bytes);
 	in->early = transfer->fold != NULL && transfer->any_order == 0 && offset != pending->done;
+	in->small = false;
 	in->fold_at = offset;
 	if (transfer->fold == NULL)
 		tt_cursor_seek(transfer, &at, offset);
@@ -317,6 +359,11 @@ parse_one(struct tt_stream *stream, struct tt_channel *channel)
 			return TUTTI_IN_PROGRESS;
 		return check_sum(stream, in) ? TUTTI_OK : TUTTI_ERR_PEER;
 	}
+	if (at[0] == TT_FRAME_NOTHING && channel == &stream->first) {
+		in->stage_first++;
+		in->owed = false;
+		return TUTTI_OK;
+	}
 	n = tt_frame_bytes(at[0]);
 	if (n > here)
 		return TUTTI_IN_PROGRESS;
@@ -340,6 +387,20 @@ parse(struct tt_stream *stream, struct tt_channel *channel)
 	return status == TUTTI_OK || status == TUTTI_IN_PROGRESS;
 }
 
+static bool
+is_between_frames(const struct tt_input *in)
+{
+	return in->left == 0 && !in->sum_due && in->stage_first == in->stage_last;
+}
+
+bool
+tt_stream_is_content(const struct tt_stream *stream, int index)
+{
+	const struct tt_input *in = &stream->channels[index]->in;
+
+	return in->measured && stream->unmatched == 0 && is_between_frames(in);
+}
+
 bool
 tt_stream_read(struct tt_stream *stream, int index, size_t n)
 {
@@ -360,5 +421,9 @@ tt_stream_read(struct tt_stream *stream, int index, size_t n)
 			if (stream->channels[i] != NULL)
 				good = parse(stream, stream->channels[i]);
 	}
+	if (channel->in.measured && n == channel->in.asked && is_between_frames(&channel->in))
+		channel->in.owed = true;
+	else if (!channel->in.measured && n < channel->in.asked && channel->in.unanswered > 1)
+		channel->in.unanswered = 0;
 	return good;
 }

@@ -320,13 +320,10 @@ write_messages(struct tt_stream *stream, int index, size_t most)
 }
 
 static void
-make_batch(struct tt_stream *stream, int index)
+fill_batch(struct tt_stream *stream, int index)
 {
-	struct tt_channel *channel = stream->channels[index];
-	struct tt_output *out = &channel->out;
+	struct tt_output *out = &stream->channels[index]->out;
 
-	out->piece = out->npieces = out->nends = out->end = out->frames = 0;
-	out->bytes = out->text_bytes = 0;
 	if (out->open != NULL)
 		add_payload(stream, out);
 	/* Nothing may come between the bytes of a frame. */
@@ -342,6 +339,19 @@ make_batch(struct tt_stream *stream, int index)
 		write_control(stream);
 	/* On a channel for chunks, one at a time: the next goes to whoever has room by then. */
 	write_messages(stream, index, index == 0 ? TT_BATCH_BYTES : 1);
+}
+
+static void
+make_batch(struct tt_stream *stream, int index)
+{
+	static const unsigned char nothing = TT_FRAME_NOTHING;
+	struct tt_output *out = &stream->channels[index]->out;
+
+	out->piece = out->npieces = out->nends = out->end = out->frames = 0;
+	out->bytes = out->text_bytes = 0;
+	fill_batch(stream, index);
+	if (index == 0 && out->npieces > 0 && out->open == NULL)
+		add_text(out, &nothing, 1);
 }
 
 int
@@ -371,6 +381,8 @@ tt_stream_written(struct tt_stream *stream, int index, size_t n)
 
 	out->written += n;
 	stream->moved += n > 0;
+	if (n > 0)
+		stream->channels[index]->in.unanswered = 0;
 	while (n > 0 && n >= out->pieces[out->piece].iov_len)
 		n -= out->pieces[out->piece++].iov_len;
 	if (n > 0) {

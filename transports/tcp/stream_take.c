@@ -154,6 +154,7 @@ tt_stream_take(struct tt_stream *stream, struct tt_channel *channel, const struc
 {
 	struct tt_lane *lane;
 
+	channel->in.unanswered++;
 	if (frame->kind == TT_FRAME_GOODBYE) {
 		tt_stream_over(stream, channel);
 		return true;
