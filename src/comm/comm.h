@@ -109,6 +109,7 @@ struct tutti_comm {
 	const struct tt_kernels *kernels;
 	struct tt_failure *failure;
 	bool crowded; /* more ranks than cores on this host */
+	bool described; /* rank 0 was told of another machine (TUTTI_TOPOLOGY) */
 	struct tt_ladder ladder; /* of the thread that drives; it remembers from wait to wait */
 
 	pthread_mutex_t lock;

@@ -33,6 +33,7 @@ struct facts_card {
 	uint64_t cpus[TT_HOST_CPUS /
 		      64]; /* it may run on: a rank that is bound to a core leaves the others to the others */
 	uint32_t transports; /* that it allows */
+	uint32_t described; /* the machine that it sits on is not this one */
 	struct tt_transport_card plugin;
 	struct tt_rank_card place;
 	struct tt_constants constants; /* of the node's first rank: this host's */
@@ -324,6 +325,7 @@ agree_facts(
 	if (status == TUTTI_OK)
 		status = take_place(comm, mine.facts.nnodes > 1);
 	mine.place = comm->place;
+	mine.described = comm->settings.text[TT_SET_TOPOLOGY] != NULL;
 	if (status == TUTTI_OK)
 		status = know_host(comm, &mine.constants);
 	comm->facts = mine.facts;
@@ -338,6 +340,7 @@ agree_facts(
 	TT_TRY(agree(comm, &mine, sizeof(mine), offsetof(struct facts_card, message), deadline_ns, &memory));
 	cards = memory;
 	comm->facts = cards[0].facts;
+	comm->described = cards[0].described != 0;
 	*own = take_places(comm, cards);
 	for (int r = 1; r < comm->size; r++) {
 		*agreed &= cards[r].transports;
@@ -391,6 +394,48 @@ stage_need(const tutti_comm *comm)
 	return tt_node_stage_need(comm->node_size, &comm->facts.stage);
 }
 
+/* The narrowest level with several groups of which each of these ranks is in one. */
+static enum tt_map_level
+level_of(const struct tt_map *map, const int *ranks, int n)
+{
+	for (enum tt_map_level level = TT_MAP_L3; level > TT_MAP_NODE; level--) {
+		bool several = false, all = true;
+
+		for (int i = 0; i < n; i++) {
+			all = all && map->place[ranks[i]].group[level] >= 0;
+			several = several || map->place[ranks[i]].group[level] != map->place[ranks[0]].group[level];
+		}
+		if (all && several)
+			return level;
+	}
+	return TT_MAP_NODE;
+}
+
+/* Many members meet by groups that follow the machine. Where they share cores each wait is a turn of the scheduler, so
+ * there are as few as can be; on a machine that is described nothing is measured, and all is done as there. */
+static tutti_status
+use_groups(tutti_comm *comm, const tutti_environment *env)
+{
+	enum tt_map_level level;
+	void *memory;
+	int *near;
+
+	if (comm->map == NULL || (comm->crowded && !comm->described))
+		return TUTTI_OK;
+	TT_TRY(tt_alloc((size_t)env->nlocal, sizeof(int), "the places of the node's ranks", &memory));
+	near = memory;
+	level = level_of(comm->map, env->local_ranks, env->nlocal);
+	for (int i = 0; i < env->nlocal; i++)
+		near[i] = level == TT_MAP_NODE ? 0 : comm->map->place[env->local_ranks[i]].group[level];
+	if (tt_node_stage_wants_groups(comm->stage, near)) {
+		tt_node_stage_use_groups(comm->stage, near);
+		tt_log(
+		    &comm->log, TT_LOG_DEBUG, "the node's ranks meet by groups of one %s", tt_map_level_name(level));
+	}
+	tt_free(memory);
+	return TUTTI_OK;
+}
+
 static tutti_status
 open_stage(tutti_comm *comm, const tutti_environment *env)
 {
@@ -400,6 +445,7 @@ open_stage(tutti_comm *comm, const tutti_environment *env)
 	    comm->node_rank, env->local_ranks, &comm->facts.stage, &comm->stage));
 	if (comm->crowded)
 		tt_node_stage_share_cores(comm->stage);
+	TT_TRY(use_groups(comm, env));
 	return tt_executor_use_stage(comm->executor, comm->stage);
 }
 

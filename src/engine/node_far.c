@@ -143,7 +143,7 @@ tt_node_stage_withdraw(struct tt_node_stage *s)
 bool
 tt_node_stage_is_owed(const struct tt_node_stage *s)
 {
-	return s->is_large && s->phase != TT_STAGE_ENDED;
+	return s->phase != TT_STAGE_ENDED && (s->is_large || s->two_shot || tt_groups_owe(s));
 }
 
 static const char *

@@ -36,7 +36,10 @@ tt_stage_result(const struct tt_node_stage *s, int member, uint64_t tick)
 unsigned char *
 tt_stage_payload(const struct tt_node_stage *s, int member)
 {
-	return s->inline_payload ? tt_stage_line(s, member)->payload : tt_stage_slot(s, member, s->now);
+	if (!s->inline_payload)
+		return tt_stage_slot(s, member, s->now);
+	return TT_UNLIKELY(s->groups.bind) && member != s->me ? tt_groups_payload(s, member)
+							      : tt_stage_line(s, member)->payload;
 }
 
 size_t
@@ -66,7 +69,7 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 		memcpy(line->mark + 8, s->mark + 8, TUTTI_MARK_BYTES - 8);
 		line->past = s->past;
 	}
-	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in reached() */
+	tt_store_release(&line->tick, tick + 1); /* pairs with the acquire in tt_stage_reached() */
 	/* Its readers have gone, and it comes during the wait. Where cores are shared, they have not all run since. */
 	if (!s->shares_cores)
 		tt_prefetch_write(&s->lines[s->me].line[(tick + 1) % 2]);
@@ -82,19 +85,20 @@ tt_node_stage_take_back(struct tt_node_stage *s)
 
 	for (int i = 0; s->phase != TT_STAGE_ENDED && i < 2; i++)
 		if (tt_load_relaxed(&line[i].tick) > s->first)
-			tt_store_release(&line[i].tick, s->first); /* pairs with the acquire in reached() */
+			tt_store_release(&line[i].tick, s->first); /* pairs with the acquire in tt_stage_reached() */
+	if (s->phase != TT_STAGE_ENDED)
+		tt_groups_take_back(s);
 }
 
 void
 tt_stage_publish_done(struct tt_node_stage *s, uint64_t ticks)
 {
-	tt_store_release(&s->lines[s->me].done.ticks, ticks); /* pairs with the acquire in reached() */
+	tt_store_release(&s->lines[s->me].done.ticks, ticks); /* pairs with the acquire in tt_stage_reached() */
 	tt_stage_wake_sleepers(s);
 }
 
-/* Has the member's word come to `value`? If not, it is what tt_node_stage_spin() looks at. */
-static bool
-reached(struct tt_node_stage *s, int member, const tt_atomic_u64 *word, uint64_t value)
+bool
+tt_stage_reached(struct tt_node_stage *s, int member, const tt_atomic_u64 *word, uint64_t value)
 {
 	if (tt_load_acquire(word) >= value) /* pairs with the releases in tt_stage_publish() and _publish_done() */
 		return true;
@@ -123,11 +127,16 @@ tt_node_stage_spin(const struct tt_node_stage *s, int tight, int polls)
 	return false;
 }
 
-/* Their marks differ: do they in more than the note? */
-static tutti_status
-compare(struct tt_node_stage *s, const struct tt_stage_line *line)
+tutti_status
+tt_stage_compare(struct tt_node_stage *s, uint64_t past, const unsigned char *mark)
 {
-	if (!s->job.has_note || memcmp(line->mark, s->mark, TT_MARK_NOTE_AT) != 0)
+	s->strayed = past != s->past;
+	if (s->strayed)
+		return TUTTI_ERR_MISMATCH;
+	if (TT_LIKELY(memcmp(mark, s->mark, TUTTI_MARK_BYTES) == 0))
+		return TUTTI_OK;
+	/* Do they differ in more than the note? */
+	if (!s->job.has_note || memcmp(mark, s->mark, TT_MARK_NOTE_AT) != 0)
 		return TUTTI_ERR_MISMATCH;
 	s->agreed = false;
 	return TUTTI_OK;
@@ -138,19 +147,16 @@ tt_stage_met(struct tt_node_stage *s, int member)
 {
 	const struct tt_stage_line *line = tt_stage_line(s, member);
 
-	if (!reached(s, member, &line->tick, s->now + 1))
+	if (!tt_stage_reached(s, member, &line->tick, s->now + 1))
 		return TUTTI_IN_PROGRESS;
-	if (s->now != s->first)
-		return TUTTI_OK;
-	s->strayed = line->past != s->past;
-	if (s->strayed)
-		return TUTTI_ERR_MISMATCH;
-	return memcmp(line->mark, s->mark, TUTTI_MARK_BYTES) == 0 ? TUTTI_OK : compare(s, line);
+	return s->now != s->first ? TUTTI_OK : tt_stage_compare(s, line->past, line->mark);
 }
 
 tutti_status
 tt_stage_all_met(struct tt_node_stage *s)
 {
+	if (TT_UNLIKELY(s->groups.meet))
+		return tt_groups_all_met(s);
 	for (; s->seen < s->members; s->seen++) {
 		const tutti_status status = s->seen == s->me ? TUTTI_OK : tt_stage_met(s, s->seen);
 
@@ -166,7 +172,7 @@ bool
 tt_stage_all_done(struct tt_node_stage *s, uint64_t ticks)
 {
 	for (; s->seen < s->members; s->seen++) {
-		if (s->seen != s->me && !reached(s, s->seen, &s->lines[s->seen].done.ticks, ticks)) {
+		if (s->seen != s->me && !tt_stage_reached(s, s->seen, &s->lines[s->seen].done.ticks, ticks)) {
 			s->awaited_end = s->members;
 			return false;
 		}

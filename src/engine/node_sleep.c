@@ -62,7 +62,8 @@ tt_node_stage_needs_core(const struct tt_node_stage *s)
 	const uint32_t core = (uint32_t)sched_getcpu() + 1;
 	size_t word;
 
-	if (s->awaited == NULL)
+	/* Who speaks for a group may wait for somebody here itself. */
+	if (s->awaited == NULL || s->groups.meet)
 		return true;
 	word = (size_t)((const char *)s->awaited - (const char *)&s->lines[s->awaited_member]);
 	for (int j = s->awaited_member; j < s->awaited_end; j++) {

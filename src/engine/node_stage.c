@@ -39,7 +39,8 @@ result_bytes(int members, size_t chunk)
 static size_t
 lines_bytes(int members)
 {
-	return tt_round_up((size_t)members * sizeof(struct tt_stage_member), 4096);
+	return tt_round_up(
+	    (size_t)members * (sizeof(struct tt_stage_member) + 2 * sizeof(struct tt_stage_sheaf)), 4096);
 }
 
 /* Of lines, slots and results. */
@@ -63,7 +64,7 @@ make(int members, struct tt_node_stage **stage)
 {
 	struct tt_node_stage *s;
 	const size_t of_each =
-	    sizeof(*s->large.views) + sizeof(*s->large.targets) + sizeof(*s->sources) + sizeof(*s->ranks);
+	    sizeof(*s->large.views) + sizeof(*s->large.targets) + sizeof(*s->sources) + 4 * sizeof(*s->ranks);
 	void *memory;
 
 	TT_TRY(tt_alloc(1, sizeof(*s) + (size_t)(members + 1) * of_each, "the node stage", &memory));
@@ -72,6 +73,9 @@ make(int members, struct tt_node_stage **stage)
 	s->large.targets = (struct tt_stage_target *)(void *)(s->large.views + members);
 	s->sources = (const void **)(void *)(s->large.targets + members + 1);
 	s->ranks = (int *)(void *)(s->sources + members);
+	s->groups.group = s->ranks + members;
+	s->groups.place = s->groups.group + members;
+	s->groups.leader = s->groups.place + members;
 	*stage = s;
 	return TUTTI_OK;
 }
@@ -87,6 +91,7 @@ tt_node_stage_create(void *shared, int members, int me, const int *ranks, const 
 	s->me = me;
 	memcpy(s->ranks, ranks, (size_t)members * sizeof(int));
 	s->lines = shared;
+	s->groups.sheaves = (struct tt_stage_sheaf *)(void *)(s->lines + members);
 	s->data = (unsigned char *)shared + lines_bytes(members);
 	s->chunk = chunk_bytes(members, (size_t)facts->staging_bytes / 2);
 	s->result = result_bytes(members, s->chunk);
@@ -225,6 +230,8 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 		      job->bytes > tt_min_size(job->kind == TT_NODE_REDUCE ? s->large.facts.reduce_least
 									   : ONE_SHOT_BYTES * 2 / (size_t)s->members,
 				       s->chunk);
+	if (TT_UNLIKELY(s->groups.n > 0))
+		tt_groups_start(s, widest(s));
 }
 
 bool

@@ -89,6 +89,11 @@ bool tt_node_stage_spin(const struct tt_node_stage *stage, int tight, int polls)
 
 /* There are more members than cores; all of them say so before the first job. */
 void tt_node_stage_share_cores(struct tt_node_stage *stage);
+/* Members with equal numbers are near each other; of each member, lent, the same on all. Would so many meet sooner by groups? */
+bool tt_node_stage_wants_groups(const struct tt_node_stage *stage, const int *near);
+/* They do, before the first job, on all members. Then a member that others wait for must be driven to the end of its job,
+ * even of one in which it only says something. */
+void tt_node_stage_use_groups(struct tt_node_stage *stage, const int *near);
 /* After an advance that returned TUTTI_IN_PROGRESS: is one of those that are waited for likely to need this core? If not,
  * nobody here has anything to do but to look, and to give up the core is a waste. */
 bool tt_node_stage_needs_core(const struct tt_node_stage *stage);

@@ -2,8 +2,8 @@
  *
  * node_stage_parts.h - what the files of the node stage share: its memory, its meetings, and where a job stands.
  *
- * node_stage.c keeps jobs, node_meet.c the protocol of ticks (read its head comment first), node_reduce.c what adds,
- * node_move.c what only moves, node_portions.c rows that are not in one piece.
+ * node_stage.c keeps jobs, node_meet.c the protocol of ticks (read its head comment first), node_groups.c how many meet,
+ * node_reduce.c what adds, node_move.c what only moves, node_portions.c rows that are not in one piece.
  */
 #ifndef TT_ENGINE_NODE_STAGE_PARTS_H
 #define TT_ENGINE_NODE_STAGE_PARTS_H
@@ -41,6 +41,32 @@ struct tt_stage_member {
 _Static_assert(sizeof(struct tt_stage_line) == TT_LINE && sizeof(struct tt_stage_member) == 4 * TT_LINE,
     "writers do not share lines");
 
+#define TT_STAGE_GROUP_MOST 8 /* members that one of them speaks for */
+
+/* What a group's leader says for it (node_groups.c). */
+struct tt_stage_sheaf {
+	tt_atomic_u64 tick; /* as in a line, ... */
+	uint64_t past; /* ... like this */
+	unsigned char mark[TUTTI_MARK_BYTES];
+	uint64_t agreed; /* nobody in the group has said another note than the mark */
+	unsigned char payload[TT_STAGE_GROUP_MOST * TT_STAGE_LINE_PAYLOAD];
+} TT_ALIGNED(TT_LINE);
+
+struct tt_stage_groups {
+	int n; /* 0: everybody meets everybody */
+	int *group, *place, *leader; /* of each member: its group, its place in it; and of each group */
+	int mine; /* this member's group */
+	int members[TT_STAGE_GROUP_MOST], own; /* of those that this member leads: all but itself */
+	struct tt_stage_sheaf *sheaves; /* shared: two of each group */
+
+	/* The job: */
+	bool meet; /* all meet by groups */
+	bool bind; /* and payloads are in the sheaf, ... */
+	size_t each; /* ... so many bytes of each */
+	int next; /* members of this group, then groups, that have been met in this wait */
+	bool bound; /* this member's sheaf of this tick is out */
+};
+
 /* Where an operation stands. */
 enum tt_stage_phase { TT_STAGE_ENTER, TT_STAGE_MEET, TT_STAGE_LEAVE, TT_STAGE_ENDED };
 
@@ -75,6 +101,7 @@ struct tt_node_stage {
 	enum tt_stage_phase phase;
 	bool inline_payload, two_shot;
 	int seen; /* members whose line or counter has been seen in this wait */
+	struct tt_stage_groups groups;
 	bool is_large; /* the job is: see node_large.c */
 	struct tt_stage_large large;
 };
@@ -96,6 +123,10 @@ void tt_stage_tell_core(struct tt_node_stage *s);
 void tt_stage_wake_sleepers(struct tt_node_stage *s);
 /* Has `member` published tick `now`? Its mark is compared at the job's first tick. */
 tutti_status tt_stage_met(struct tt_node_stage *s, int member);
+/* Has the member's word come to `value`? If not, it is what tt_node_stage_spin() looks at. */
+bool tt_stage_reached(struct tt_node_stage *s, int member, const tt_atomic_u64 *word, uint64_t value);
+/* Does this mean the call that this member means? */
+tutti_status tt_stage_compare(struct tt_node_stage *s, uint64_t past, const unsigned char *mark);
 /* Have all, from `seen` on? Then nobody reads anything of earlier ticks. */
 tutti_status tt_stage_all_met(struct tt_node_stage *s);
 /* Is everybody done with all ticks before `ticks`? */
@@ -103,11 +134,24 @@ bool tt_stage_all_done(struct tt_node_stage *s, uint64_t ticks);
 /* May this member write at `tick`? */
 bool tt_stage_may_write(struct tt_node_stage *s, uint64_t tick);
 
+/* ---- groups (node_groups.c) ----------------------------------------------------------------------------------- */
+
+/* A job begins, with rows of so many bytes at most. */
+void tt_groups_start(struct tt_node_stage *s, size_t widest);
+/* As tt_stage_all_met(). */
+tutti_status tt_groups_all_met(struct tt_node_stage *s);
+/* Where a member's payload is, if sheaves bind them. */
+unsigned char *tt_groups_payload(const struct tt_node_stage *s, int member);
+/* Do others wait for a sheaf of this member's? */
+bool tt_groups_owe(const struct tt_node_stage *s);
+/* As tt_node_stage_take_back(). */
+void tt_groups_take_back(struct tt_node_stage *s);
+
 /* ---- memory (node_meet.c) ----------------------------------------------------------------------------------- */
 
 unsigned char *tt_stage_slot(const struct tt_node_stage *s, int member, uint64_t tick);
 unsigned char *tt_stage_result(const struct tt_node_stage *s, int member, uint64_t tick);
-/* Where this tick's payload of a member is: in its line or in its slot. */
+/* Where this tick's payload of a member is: in its line or in its slot, or in its group's sheaf. */
 unsigned char *tt_stage_payload(const struct tt_node_stage *s, int member);
 /* The chunk of tick `tick` of `bytes` bytes that go `each` a tick: where it begins. */
 size_t tt_stage_chunk(const struct tt_node_stage *s, uint64_t tick, size_t bytes, size_t each, size_t *len);

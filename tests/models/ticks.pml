@@ -9,6 +9,9 @@
  *
  *	-DMEMBERS=n -DTICKS=n
  *	-DCRASH        a member may stop at any step
+ *	-DGROUPS       members 0 and 1 are a group, the others another one: who meets all meets the first of each, which has
+ *	               met the rest of its group there (src/engine/node_groups.c)
+ *	-DNO_GATHER    it has not: must fail
  *	-DNO_RULE      a member writes without knowing that everybody is done with what the slot held: must fail
  *	-DNO_RELEASE   a tick may overtake the slot that it announces: must fail
  */
@@ -23,12 +26,14 @@
 #define FROM 1 /* the root writes, everybody reads it */
 #define TO 2 /* everybody writes, the root reads everybody */
 
-mtype = { SLOT0, SLOT1, TICK0, TICK1, DONE };
+mtype = { SLOT0, SLOT1, TICK0, TICK1, DONE, SHEAF0, SHEAF1, BOUND0, BOUND1 };
 
 byte kind[TICKS], root[TICKS]; /* what all members call, agreed */
 byte slot[MEMBERS * 2]; /* of member m, the tick t: slot[2 * m + t % 2] = t + 1 */
 byte tick[MEMBERS * 2];
 byte ended[MEMBERS];
+byte sheaf[MEMBERS * 2]; /* like slots, of those who lead a group */
+byte bound[MEMBERS * 2]; /* their ticks */
 chan buffer[MEMBERS] = [5] of { mtype, byte };
 bool dead = false;
 
@@ -56,6 +61,12 @@ end:
 	:: atomic { buffer[m]?TICK1, v -> tick[2 * m + 1] = v; v = 0 }
 #endif
 	:: atomic { buffer[m]?DONE, v -> ended[m] = v; v = 0 }
+#ifdef GROUPS
+	:: atomic { buffer[m]??SHEAF0, v -> sheaf[2 * m] = v; v = 0 }
+	:: atomic { buffer[m]??SHEAF1, v -> sheaf[2 * m + 1] = v; v = 0 }
+	:: atomic { buffer[m]?BOUND0, v -> bound[2 * m] = v; v = 0 }
+	:: atomic { buffer[m]?BOUND1, v -> bound[2 * m + 1] = v; v = 0 }
+#endif
 	od
 }
 
@@ -102,6 +113,47 @@ inline read(who)
 	STEP;
 	assert(slot[2 * (who) + t % 2] == t + 1)
 }
+
+#ifdef GROUPS
+#define LEADS(i) ((i) == 0 || (i) == 2)
+#define LED_BY(i, l) ((i) != (l) && (i) / 2 == (l) / 2)
+
+/* A leader binds what its group has written; everybody meets the leaders, but a leader not itself. */
+inline meet_groups()
+{
+	j = 0;
+	do
+	:: j < MEMBERS ->
+#ifndef NO_GATHER
+		if
+		:: LEADS(m) && LED_BY(j, m) -> meet(j); read(j)
+		:: else
+		fi;
+#endif
+		j++
+	:: else -> break
+	od;
+	if
+	:: LEADS(m) && t % 2 == 0 -> buffer[m]!SHEAF0, t + 1; STEP; buffer[m]!BOUND0, t + 1
+	:: LEADS(m) && t % 2 == 1 -> buffer[m]!SHEAF1, t + 1; STEP; buffer[m]!BOUND1, t + 1
+	:: else
+	fi;
+	j = 0;
+	do
+	:: j < MEMBERS ->
+		if
+		:: LEADS(j) && j != m ->
+			STEP;
+			AWAIT(bound[2 * j + t % 2] >= t + 1);
+			STEP;
+			assert(sheaf[2 * j + t % 2] == t + 1)
+		:: else
+		fi;
+		j++
+	:: else -> break
+	od
+}
+#endif
 
 inline meet_all()
 {
@@ -150,7 +202,15 @@ proctype member(byte m)
 	:: t < TICKS && kind[t] == ALL ->
 		await_room();
 		publish();
+#ifdef GROUPS
+		meet_groups();
+		if
+		:: finished < t -> finished = t
+		:: else
+		fi;
+#else
 		meet_all();
+#endif
 		read_all();
 		t++
 	:: t < TICKS && kind[t] == TO ->

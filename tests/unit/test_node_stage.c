@@ -20,7 +20,8 @@
 #include "base/segment.h"
 #include "engine/node_stage.h"
 
-#define MOST 6
+#define MOST 24
+#define FEW 6
 #define OPS 12
 #define GUARD 64
 
@@ -120,11 +121,11 @@ random_segment(struct job *job)
 }
 
 static size_t
-random_count(unsigned *seed)
+random_count(const struct job *job, unsigned *seed)
 {
 	const size_t most[] = {3, 30, 300, 3000, 60000};
 
-	return (size_t)rand_r(seed) % most[rand_r(seed) % 5];
+	return (size_t)rand_r(seed) % most[rand_r(seed) % (job->n > FEW ? 3 : 5)];
 }
 
 static void
@@ -138,7 +139,7 @@ random_op(struct job *job, struct op *op)
 	op->root = rand_r(&job->seed) % job->n;
 	op->in_place = rand_r(&job->seed) % 2;
 	for (int j = 0; j < job->n; j++)
-		op->count[j] = op->kind == TT_NODE_BARRIER ? 0 : random_count(&job->seed);
+		op->count[j] = op->kind == TT_NODE_BARRIER ? 0 : random_count(job, &job->seed);
 	for (int j = 1; j < job->n && op->kind != TT_NODE_REDUCE_SCATTER && op->kind != TT_NODE_ALL_GATHER; j++)
 		op->count[j] = op->count[0];
 }
@@ -306,14 +307,24 @@ random_facts(unsigned seed)
 	return facts;
 }
 
+/* Members meet by groups, some of which are one member or more than one can speak for. */
 static void
-run_job(unsigned seed, struct tt_segment *const *segments)
+use_groups(struct job *job, unsigned seed)
+{
+	int near[MOST];
+
+	for (int j = 0; j < job->n; j++)
+		near[j] = seed % 5 == 0 ? 7 : (int)((unsigned)j * (seed % 7 + 1) / 5 % (seed % 4 + 2));
+	for (int m = 0; m < job->n; m++)
+		tt_node_stage_use_groups(job->member[m].stage, near);
+}
+
+static void
+run_job(unsigned seed, int n, bool groups, struct tt_segment *const *segments)
 {
 	static const tutti_dtype dtypes[] = {TUTTI_INT8, TUTTI_INT32, TUTTI_FLOAT32, TUTTI_BFLOAT16, TUTTI_FLOAT64};
-	struct job job = {.n = 2 + (int)(seed % (MOST - 1)),
-	    .seed = seed,
-	    .dtype = dtypes[seed % 5],
-	    .op = seed % 3 == 0 ? TUTTI_AVG : TUTTI_SUM};
+	struct job job = {
+	    .n = n, .seed = seed, .dtype = dtypes[seed % 5], .op = seed % 3 == 0 ? TUTTI_AVG : TUTTI_SUM};
 	const struct tt_stage_facts facts = random_facts(seed);
 	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(job.n, &facts), 4096));
 	int ranks[MOST], left = job.n;
@@ -340,6 +351,8 @@ run_job(unsigned seed, struct tt_segment *const *segments)
 		if (seed % 6 == 2)
 			tt_node_stage_share_cores(job.member[m].stage);
 	}
+	if (groups)
+		use_groups(&job, seed);
 	for (long turn = 0; left > 0 && turn < 10000000; turn++) {
 		/* A favourite for a while, so that members drift apart. */
 		const int m = rand_r(&job.seed) % 8 ? (int)(turn / 50) % job.n : rand_r(&job.seed) % job.n;
@@ -380,9 +393,145 @@ Test(node_stage, random_sequences_give_the_defined_bits, .timeout = 55)
 	for (int i = 0; i < 2; i++)
 		cr_assert(eq(int, tt_segment_create(&segments[i]), TUTTI_OK));
 	for (unsigned seed = 1; seed <= 250; seed++)
-		run_job(seed, segments);
+		run_job(seed, 2 + (int)(seed % (FEW - 1)), false, segments);
 	for (int i = 0; i < 2; i++)
 		tt_segment_close(segments[i]);
+}
+
+Test(node_stage, so_do_members_that_meet_by_groups, .timeout = 55)
+{
+	struct tt_segment *segments[2];
+
+	for (int i = 0; i < 2; i++)
+		cr_assert(eq(int, tt_segment_create(&segments[i]), TUTTI_OK));
+	for (unsigned seed = 1; seed <= 120; seed++)
+		run_job(seed, 2 + (int)(seed % (FEW - 1)), true, segments);
+	for (unsigned seed = 1; seed <= 60; seed++)
+		run_job(seed, FEW + 1 + (int)(seed % (MOST - FEW)), true, segments);
+	for (int i = 0; i < 2; i++)
+		tt_segment_close(segments[i]);
+}
+
+/* Stages of many members that meet by groups of four neighbours. */
+static void
+open_many(void *shared, int members, struct tt_node_stage **stages)
+{
+	int ranks[64], near[64];
+
+	memset(shared, 0, tt_node_stage_need(members, &few));
+	for (int m = 0; m < members; m++) {
+		ranks[m] = m;
+		near[m] = m / 4;
+	}
+	for (int m = 0; m < members; m++) {
+		cr_assert(eq(int, tt_node_stage_create(shared, members, m, ranks, &few, &stages[m]), TUTTI_OK));
+		tt_node_stage_use_groups(stages[m], near);
+	}
+}
+
+Test(node_stage, only_many_members_on_a_machine_with_levels_meet_by_groups, .timeout = 10)
+{
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(64, &few), 4096));
+	struct tt_node_stage *stage;
+	int ranks[64], near[64] = {0};
+
+	for (int m = 0; m < 64; m++)
+		ranks[m] = m;
+	for (int members = 2; members <= 64; members *= 2) {
+		cr_assert(eq(int, tt_node_stage_create(shared, members, 0, ranks, &few, &stage), TUTTI_OK));
+		cr_expect(eq(int, tt_node_stage_wants_groups(stage, near), members > 16), "%d members", members);
+		tt_node_stage_destroy(stage);
+	}
+	for (int m = 0; m < 64; m++)
+		near[m] = m; /* each for itself: nobody speaks for anybody */
+	cr_assert(eq(int, tt_node_stage_create(shared, 64, 0, ranks, &few, &stage), TUTTI_OK));
+	cr_expect(not(tt_node_stage_wants_groups(stage, near)));
+	tt_node_stage_destroy(stage);
+	free(shared);
+}
+
+/* Which member says something else: one that leads, and one that does not. All must hear of it, or wait for ever. */
+Test(node_stage, another_call_in_a_group_lets_nobody_through, .timeout = 10)
+{
+	enum { MANY = 12 };
+	const unsigned char mine[TUTTI_MARK_BYTES] = "mine", other[TUTTI_MARK_BYTES] = "other";
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(MANY, &few), 4096));
+
+	for (int stray = 4; stray < 6; stray++) {
+		struct tt_node_stage *stage[MANY];
+		int noticed = 0;
+
+		open_many(shared, MANY, stage);
+		for (int m = 0; m < MANY; m++) {
+			const struct tt_node_job job = {
+			    .kind = TT_NODE_BARRIER, .root = -1, .mark = m == stray ? other : mine};
+
+			tt_node_stage_start(stage[m], &job);
+		}
+		for (int turn = 0; turn < 3; turn++)
+			for (int m = 0; m < MANY; m++) {
+				int moved = 0, rank = -1;
+				const void *mark = NULL;
+				tutti_status status;
+
+				if (stage[m] == NULL)
+					continue;
+				status = tt_node_stage_advance(stage[m], &moved, &rank, &mark);
+				cr_assert(ne(int, status, TUTTI_OK));
+				if (status != TUTTI_ERR_MISMATCH)
+					continue;
+				cr_expect(m == stray || rank == stray, "member %d names rank %d", m, rank);
+				cr_expect(memcmp(mark, m == stray ? mine : other, TUTTI_MARK_BYTES) == 0);
+				noticed++;
+				tt_node_stage_destroy(stage[m]);
+				stage[m] = NULL;
+			}
+		cr_expect(gt(int, noticed, 0));
+		for (int m = 0; m < MANY; m++)
+			tt_node_stage_destroy(stage[m]);
+	}
+	free(shared);
+}
+
+Test(node_stage, a_note_that_differs_in_one_group_is_known_in_all, .timeout = 10)
+{
+	enum { MANY = 12 };
+	const unsigned char mark[TUTTI_MARK_BYTES] = "call";
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(MANY, &few), 4096));
+
+	for (int stray = -1; stray < MANY; stray++) {
+		struct tt_node_stage *stage[MANY];
+		bool ended[MANY] = {false};
+		int left = MANY;
+
+		open_many(shared, MANY, stage);
+		for (int m = 0; m < MANY; m++) {
+			const struct tt_node_job job = {.kind = TT_NODE_BARRIER,
+			    .root = -1,
+			    .mark = mark,
+			    .has_note = true,
+			    .note = m == stray ? 5 : 3};
+
+			tt_node_stage_start(stage[m], &job);
+		}
+		for (int turn = 0; turn < 5; turn++)
+			for (int m = 0; m < MANY; m++) {
+				int moved = 0, rank;
+				const void *said;
+
+				if (ended[m])
+					continue;
+				ended[m] = tt_node_stage_advance(stage[m], &moved, &rank, &said) == TUTTI_OK;
+				left -= ended[m];
+			}
+		cr_expect(eq(int, left, 0));
+		for (int m = 0; m < MANY; m++) {
+			cr_expect(
+			    eq(int, tt_node_stage_agreed(stage[m]), stray < 0), "member %d, stray %d", m, stray);
+			tt_node_stage_destroy(stage[m]);
+		}
+	}
+	free(shared);
 }
 
 Test(node_stage, a_sum_over_very_many_members_rounds_once, .timeout = 10)
