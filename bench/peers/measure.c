@@ -225,6 +225,8 @@ main(int argc, char **argv)
 
 		most = bytes > most ? bytes : most;
 	}
+	if (most < (size_t)r.size * sizeof(float)) /* an element for each rank */
+		most = (size_t)r.size * sizeof(float);
 	r.floats = (most + 256) / 64 * 16;
 	cold = strtoull(argv[4], NULL, 10);
 	if (cold > 2 * r.floats * sizeof(float))

@@ -108,7 +108,8 @@ struct tutti_comm {
 	struct tt_map *map; /* where the ranks sit; NULL if alone */
 	const struct tt_kernels *kernels;
 	struct tt_failure *failure;
-	bool crowded; /* more ranks than cores on this host */
+	int cores; /* of this host, for its ranks together */
+	bool crowded; /* they are fewer than its ranks */
 	bool described; /* rank 0 was told of another machine (TUTTI_TOPOLOGY) */
 	struct tt_ladder ladder; /* of the thread that drives; it remembers from wait to wait */
 

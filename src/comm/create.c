@@ -134,8 +134,10 @@ take_hosts(tutti_comm *comm, const struct facts_card *cards)
 		for (int r = 0; r < comm->size; r++)
 			ranks += comm->map->place[r].host == host;
 		tt_select_facts_host(&comm->facts, ranks, cores);
-		if (comm->map->place[comm->rank].host == host)
-			comm->crowded = ranks > cores;
+		if (comm->map->place[comm->rank].host != host)
+			continue;
+		comm->cores = cores;
+		comm->crowded = ranks > cores;
 	}
 }
 
@@ -251,7 +253,7 @@ environment(const tutti_comm *comm)
 	    .key = tt_world_key(comm->world),
 	    .interfaces = comm->settings.text[TT_SET_INTERFACES],
 	    .port_range = comm->settings.text[TT_SET_PORT_RANGE],
-	    .cores = comm->facts.cores,
+	    .cores = comm->cores,
 	    .connect_timeout_ms = comm->settings.timeout_ms > 0 ? comm->settings.timeout_ms : 300000,
 	    .peer_timeout_ms = PEER_TIMEOUT_MS,
 	    .connections = comm->settings.connections,
@@ -329,7 +331,7 @@ agree_facts(
 	if (status == TUTTI_OK)
 		status = know_host(comm, &mine.constants);
 	comm->facts = mine.facts;
-	comm->facts.cores = mine.cores;
+	comm->facts.cores = comm->cores = mine.cores;
 	if (status == TUTTI_OK)
 		status = load_plugin(comm, wish, &mine.plugin);
 	*agreed = mine.transports = wish->set;

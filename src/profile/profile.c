@@ -90,7 +90,7 @@ tt_profile_print(const struct tt_profile *profile, char *text, size_t capacity)
 		const struct tt_constant_info *info = tt_constant_info((enum tt_constant)i);
 		const enum tt_constant_source source = (enum tt_constant_source)profile->constants.source[i];
 
-		put(text, capacity, &used, "%s %.6g %s %s\n", info->name, profile->constants.value[i], info->unit,
+		put(text, capacity, &used, "%s %.9g %s %s\n", info->name, profile->constants.value[i], info->unit,
 		    tt_constant_source_name(source));
 	}
 	return used;

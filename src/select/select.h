@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * select.h - which algorithm, in how many slices. A pure function: the same inputs on every rank give the same
- * choice, and all inputs are agreed across ranks at creation (rank 0's constants, all ranks' facts).
+ * choice, and all inputs are agreed across ranks at creation (constants that no host falls short of, all ranks' facts).
  *
  * Total: there is always a legal choice. Every candidate carries the reason why it cannot be taken, if so.
  */
@@ -22,7 +22,7 @@ struct tt_link_cost {
 	double one_way_s; /* per byte, where none come back */
 };
 
-/* The agreed facts of a communicator; built on rank 0 and handed to all, so never different. */
+/* The agreed facts of a communicator: each rank builds them from what all have said, and their digest is compared. */
 struct tt_select_facts {
 	int nranks, nnodes, nhosts;
 	int most_per_node, least_per_node;

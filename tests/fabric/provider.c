@@ -250,8 +250,9 @@ ends(size_t bytes, const char *what)
 	static struct message message; /* until the ends are closed */
 
 	post(&message, bytes);
-	/* Coming together may take long on a busy machine. */
-	sides[0].endpoint->connect_timeout_ms = REFUSED_MS;
+	/* Coming together may take long on a busy machine, and a provider that does so refuses for a while, too. */
+	if (fault.sends || fault.receives || fault.writes)
+		sides[0].endpoint->connect_timeout_ms = REFUSED_MS;
 	return drive(&message.send) && says(what) && message.send.status == TUTTI_ERR_PEER;
 }
 
@@ -334,14 +335,18 @@ descriptors(void)
 	return n;
 }
 
-/* The first endpoint of a process: what libfabric opens once, and keeps. */
+/* The first endpoint of a process: what libfabric opens once, and keeps. Is there such a provider? */
 static bool
-warm_up(void)
+warm_up(bool *works)
 {
-	const bool good = open_sides(0) && arrives(SMALL);
+	const bool is_here = open_side(0);
 
-	close_sides();
-	return good;
+	tt_fab_endpoint_close(sides[0].endpoint);
+	memset(sides, 0, sizeof(sides));
+	*works = is_here && open_sides(0) && arrives(SMALL);
+	if (is_here)
+		close_sides();
+	return is_here;
 }
 
 int
@@ -362,11 +367,16 @@ main(int argc, char **argv)
 	    {"at the end, errors do not hide a call", at_the_end_errors_do_not_hide_a_call, 1},
 	};
 	int failed = 0, before;
+	bool works;
 
 	provider = argc > 1 ? argv[1] : provider;
-	if (!warm_up()) {
-		printf("1..0 # SKIP libfabric has no provider %s that works here\n", provider);
+	if (!warm_up(&works)) {
+		printf("1..0 # SKIP libfabric has no provider %s here\n", provider);
 		return 0;
+	}
+	if (!works) {
+		printf("1..1\nnot ok 1 - a message over the provider %s\n", provider);
+		return 1;
 	}
 	before = descriptors();
 	printf("1..%zu\n", 2 * TT_COUNT_OF(promises));

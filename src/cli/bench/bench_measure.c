@@ -356,6 +356,13 @@ run_round(struct task *task, size_t first, size_t n)
 	return TUTTI_OK;
 }
 
+/* How many of them the iterations come to. */
+static size_t
+used_slots(const struct task *task)
+{
+	return tt_min_size(task->slots, task->iterations > 0 ? task->iterations : MOST_ITERATIONS);
+}
+
 /* Runs the warm-up and, where the user did not say, agrees on the number of iterations. */
 static tutti_status
 warm_up(struct task *task)
@@ -366,7 +373,7 @@ warm_up(struct task *task)
 
 	/* Memory that the others have not seen costs them page faults the first time: not what is measured. */
 	if (options->alloc && options->cold)
-		rounds = rounds > (int)task->slots ? rounds : (int)task->slots;
+		rounds = (int)tt_max_size((size_t)rounds, used_slots(task));
 	if (rounds == 0 && task->iterations == 0)
 		rounds = 1;
 	for (int i = 0; i < rounds; i++) {
@@ -429,17 +436,23 @@ measure_form(struct task *task, struct tt_bench_figures *figures)
 	return summarize(task, figures);
 }
 
-static void
+static tutti_status
 shape(struct task *task)
 {
 	const struct tt_bench_row *row = task->row;
 	const size_t slot_bytes = 2 * tt_max_size(tt_round_up(row->bytes, PAGE), PAGE);
+	int64_t slots;
 
 	task->stride = slot_bytes / 2;
 	task->block = row->count * task->dtype->bytes;
 	task->slots = 1;
 	if (task->rank->options->cold && row->bytes > 0)
 		task->slots = tt_max_size(1, tt_min_size(task->rank->pool_bytes / slot_bytes, MOST_SLOTS));
+	/* Ranks of unlike nodes have unlike pools, and all make the same calls. */
+	slots = (int64_t)task->slots;
+	TT_TRY(tutti_all_reduce(task->rank->comm, &slots, &slots, 1, TUTTI_INT64, TUTTI_MIN, NULL, NULL));
+	task->slots = (size_t)slots;
+	return TUTTI_OK;
 }
 
 tutti_status
@@ -453,7 +466,7 @@ tt_bench_measure(struct tt_bench_rank *rank, struct tt_bench_row *row)
 	if (!tt_bench_pattern_init(
 		&task.pattern, task.dtype, row->op >= 0 ? tt_bench_ops[row->op].op : -1, rank->nranks))
 		return tt_fail(TUTTI_ERR_NOMEM, -1, "no memory for the inputs of %d ranks", rank->nranks);
-	shape(&task);
+	status = shape(&task);
 	task.iterations = (size_t)rank->options->iterations;
 	task.copies = row->collective == TT_BENCH_ALL_REDUCE;
 	for (int form = 0; form < forms && status == TUTTI_OK; form++) {

@@ -293,7 +293,7 @@ tt_tune_main(int argc, char **argv)
 		return TT_EXIT_FAILURE;
 	/* The ranks measure; what is kept must not depend on an earlier profile. */
 	setenv("TUTTI_PROFILE", "assumed", 1);
-	/* Rows are to be read out of other processes' memory, whatever their size, if that is allowed. */
-	setenv("TUTTI_CMA", "4096", 0);
+	/* Rows are to be read out of other processes' memory, whatever their size, where that is possible. */
+	setenv("TUTTI_CMA", "4096", 1);
 	return place.launched ? be_rank(output) : tt_relaunch("tune", RANKS, argc, argv);
 }

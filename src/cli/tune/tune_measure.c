@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/remote.h"
 #include "cli/tune/tune.h"
 #include "topology/host.h"
 
@@ -249,6 +250,23 @@ tt_tune_link(tutti_comm *comm, const struct tt_tune_link *l, struct tt_constants
 	return status;
 }
 
+/* Can each rank read the other's memory? The same on both. */
+static tutti_status
+read_each_other(tutti_comm *comm, bool *can)
+{
+	unsigned char kept[TT_REMOTE_PROOF];
+	struct tt_remote mine, both[2];
+	int32_t ok;
+
+	tt_remote_init(&mine, kept);
+	TRY(tutti_all_gather(comm, &mine, both, sizeof(mine), TUTTI_UINT8, NULL, NULL));
+	ok = tt_remote_prove(&both[1 - tutti_comm_rank(comm)]) == 0;
+	/* The proof stays until both have looked. */
+	TRY(tutti_all_reduce(comm, &ok, &ok, 1, TUTTI_INT32, TUTTI_MIN, NULL, NULL));
+	*can = ok != 0;
+	return TUTTI_OK;
+}
+
 /* What the stage needs per byte: half is copied in and half out, of what is added half is read where another rank has
  * put it, and half of the result stays. */
 static tutti_status
@@ -258,6 +276,7 @@ node(struct subject *s, struct tt_constants *constants, void (*step)(void))
 	    (constants->value[TT_CONSTANT_COPY_CACHED] + constants->value[TT_CONSTANT_REDUCE_CACHED]) / 2;
 	const double kept = constants->value[TT_CONSTANT_COPY_CACHED], call = constants->value[TT_CONSTANT_CALL];
 	double small, each, row;
+	bool far;
 
 	TRY(measure(s, run_node, SMALL, &small));
 	set(s->comm, constants, TT_CONSTANT_MEET, small * NS - constants->value[TT_CONSTANT_CALL]);
@@ -265,6 +284,11 @@ node(struct subject *s, struct tt_constants *constants, void (*step)(void))
 	TRY(slope(s, run_node, 1, &each));
 	set(s->comm, constants, TT_CONSTANT_COPY_SHARED, (each - known) / 1.25);
 	step();
+	TRY(read_each_other(s->comm, &far));
+	if (!far) {
+		step();
+		return TUTTI_OK;
+	}
 	/* Each rank has a row for itself and one for the other, which it reads between two meetings. */
 	TRY(slope(s, run_exchange, 0.5, &each));
 	TRY(measure(s, run_exchange, CACHED_LOW, &row));
@@ -281,6 +305,20 @@ static bool
 is_empty(const struct tt_cpu_set *set)
 {
 	return tt_cpu_set_count(set) == 0;
+}
+
+/* May the two be on two cores? The same on both. */
+static tutti_status
+have_two_cores(tutti_comm *comm, bool *two)
+{
+	struct tt_cpu_set mine = {{0}}, both[2], all = {{0}};
+
+	(void)tt_host_affinity(&mine);
+	TRY(tutti_all_gather(comm, mine.bits, both, TT_HOST_CPUS / 64, TUTTI_UINT64, NULL, NULL));
+	for (int w = 0; w < TT_HOST_CPUS / 64; w++)
+		all.bits[w] = both[0].bits[w] | both[1].bits[w];
+	*two = tt_cpu_set_count(&all) > 1;
+	return TUTTI_OK;
 }
 
 /* Binds both ranks to the first CPU that rank 0 may use; false on both if one of them cannot be. */
@@ -310,6 +348,9 @@ turn(struct subject *s, const struct tt_cpu_set *mine, struct tt_constants *cons
 	tutti_status status;
 	bool bound;
 
+	TRY(have_two_cores(two, &bound));
+	if (!bound)
+		return TUTTI_OK; /* there is nothing to compare a turn with */
 	config.transports = "shm";
 	TRY(measure(s, run_echo, SMALL, &apart));
 	TRY(bind_together(two, mine, &bound));
