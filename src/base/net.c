@@ -49,8 +49,18 @@ set_control(int fd, const char *name)
 	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0;
 }
 
-/* Plain congestion control until tt_tcp_tune() knows where the other end is: a control that paces (BBR) leaves the kernel
- * pacing by timers even when another takes its place, so it must not have begun. */
+/* Does the congestion control pace? */
+static bool
+paces(int fd)
+{
+	char name[16] = "";
+	socklen_t bytes = sizeof(name) - 1;
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &bytes) == 0 && strncmp(name, "bbr", 3) == 0;
+}
+
+/* Plain congestion control until tt_tcp_tune() knows where the other end is, if the system's is one that paces (BBR): it
+ * leaves the kernel pacing by timers even when another takes its place, so it must not have begun. */
 static tutti_status
 open_tcp(const struct tt_address *address, int *fd)
 {
@@ -65,7 +75,8 @@ open_tcp(const struct tt_address *address, int *fd)
 		return tt_fail_errno("cannot open a TCP socket");
 	tt_fd_guard(made);
 	/* Where it is not allowed, the default stays. */
-	(void)set_control(made, plain);
+	if (paces(made))
+		(void)set_control(made, plain);
 	*fd = made;
 	return TUTTI_OK;
 }
@@ -276,8 +287,8 @@ static void
 choose_control(int fd, bool near)
 {
 	char name[16] = "", now[16] = "";
-	socklen_t name_bytes = sizeof(name) - 1, now_bytes = sizeof(now) - 1;
-	int fresh;
+	socklen_t name_bytes = sizeof(name) - 1, now_bytes = sizeof(now) - 1, family_bytes = sizeof(int);
+	int fresh, family = AF_INET;
 
 	if (tt_tcp_at_home(fd)) {
 		(void)set_control(fd, plain);
@@ -286,11 +297,12 @@ choose_control(int fd, bool near)
 	/* What a route asks for stays. */
 	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, now, &now_bytes) != 0 || strcmp(now, plain) != 0)
 		return;
-	fresh = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	(void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &family_bytes);
+	fresh = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fresh >= 0)
 		tt_fd_guard(fresh);
-	if (fresh >= 0 && getsockopt(fresh, IPPROTO_TCP, TCP_CONGESTION, name, &name_bytes) == 0 &&
-	    !(near && strncmp(name, "bbr", 3) == 0))
+	if (fresh >= 0 && !(near && paces(fresh)) &&
+	    getsockopt(fresh, IPPROTO_TCP, TCP_CONGESTION, name, &name_bytes) == 0)
 		(void)set_control(fd, name);
 	tt_fd_close(fresh);
 }

@@ -110,6 +110,8 @@ struct tutti_comm {
 	struct tt_failure *failure;
 	int cores; /* of this host, for its ranks together */
 	bool crowded; /* they are fewer than its ranks */
+	bool
+	    node_crowded; /* that holds for a host of the node's ranks: the same for all of them, whatever they call a host */
 	bool described; /* rank 0 was told of another machine (TUTTI_TOPOLOGY) */
 	struct tt_ladder ladder; /* of the thread that drives; it remembers from wait to wait */
 

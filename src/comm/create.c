@@ -126,13 +126,19 @@ host_cores(const tutti_comm *comm, const struct facts_card *cards, int host)
 static void
 take_hosts(tutti_comm *comm, const struct facts_card *cards)
 {
+	const int *node_of = tt_world_node_of(comm->world);
+
 	comm->facts.most_per_host = 0;
 	for (int host = 0; host < comm->map->nhosts; host++) {
 		const int cores = host_cores(comm, cards, host);
+		bool near = false;
 		int ranks = 0;
 
-		for (int r = 0; r < comm->size; r++)
+		for (int r = 0; r < comm->size; r++) {
 			ranks += comm->map->place[r].host == host;
+			near = near || (comm->map->place[r].host == host && node_of[r] == node_of[comm->rank]);
+		}
+		comm->node_crowded = comm->node_crowded || (near && ranks > cores);
 		tt_select_facts_host(&comm->facts, ranks, cores);
 		if (comm->map->place[comm->rank].host != host)
 			continue;
@@ -422,7 +428,7 @@ use_groups(tutti_comm *comm, const tutti_environment *env)
 	void *memory;
 	int *near;
 
-	if (comm->map == NULL || (comm->crowded && !comm->described))
+	if (comm->map == NULL || (comm->node_crowded && !comm->described))
 		return TUTTI_OK;
 	TT_TRY(tt_alloc((size_t)env->nlocal, sizeof(int), "the places of the node's ranks", &memory));
 	near = memory;

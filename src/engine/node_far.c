@@ -140,10 +140,15 @@ tt_node_stage_withdraw(struct tt_node_stage *s)
 	tt_fence_seq_cst(); /* pairs with the one in tt_far_withdrawn(): before what the program does next */
 }
 
+/* Not all that this member gives in this job is where the others find it, or they read it, or there are ticks to come. */
 bool
 tt_node_stage_is_owed(const struct tt_node_stage *s)
 {
-	return s->phase != TT_STAGE_ENDED && (s->is_large || s->two_shot || tt_groups_owe(s));
+	const bool from_root = s->job.kind == TT_NODE_BROADCAST || s->job.kind == TT_NODE_SCATTER;
+	const bool silent = s->phase == TT_STAGE_ENTER && (!from_root || s->job.root == s->me);
+
+	return s->phase != TT_STAGE_ENDED &&
+	       (s->is_large || s->two_shot || silent || s->now + 1 < s->end || tt_groups_owe(s));
 }
 
 static const char *

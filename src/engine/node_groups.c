@@ -226,17 +226,18 @@ tt_groups_all_met(struct tt_node_stage *s)
 	return TUTTI_OK;
 }
 
+/* What the leader has bound of this job has this member's line in it: whoever it is, the sheaf is not out any more. */
 void
 tt_groups_take_back(struct tt_node_stage *s)
 {
 	const struct tt_stage_groups *g = &s->groups;
 
-	if (g->n == 0 || !leads(s))
-		return;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2 && g->n > 0; i++) {
 		struct tt_stage_sheaf *sheaf = &g->sheaves[2 * g->mine + i];
+		uint64_t tick = tt_load_relaxed(&sheaf->tick);
 
-		if (tt_load_relaxed(&sheaf->tick) > s->first)
-			tt_store_release(&sheaf->tick, s->first); /* pairs with the acquire in tt_stage_reached() */
+		/* Others of the group may do the same. Pairs with the acquire in tt_stage_reached(). */
+		while (tick > s->first && !tt_cas_acq_rel(&sheaf->tick, &tick, s->first))
+			;
 	}
 }

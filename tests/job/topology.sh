@@ -63,8 +63,8 @@ done
 # Many ranks of a node meet by groups there, ...
 large='pack:2 [numa] l3:4 core:6 pu:1'
 by_groups() {
-	TUTTI_LOG=debug TUTTI_TOPOLOGY=$1 timeout 200 "$tutti" run -n "$2" "$launched" 2>&1 |
-		sed -n 's/.*ranks meet by groups of one //p' | sort | uniq -c
+	TUTTI_LOG=debug TUTTI_TOPOLOGY=$1 timeout 100 "$tutti" run -n "$2" "$launched" >"$work/out" 2>&1 || echo "failed: $?"
+	sed -n 's/.*ranks meet by groups of one //p' "$work/out" | sort | uniq -c
 }
 levels() {
 	expect_match '20 L3 cache' "$(by_groups "$large" 20)" && expect_match '20 NUMA node' "$(by_groups "numa:4 core:8 pu:1" 20)" &&
@@ -74,10 +74,10 @@ check "more than sixteen ranks meet by groups that follow the machine" levels
 
 # ... with the same results.
 for ranks in 20 32 48; do
-	check "results are right among $ranks ranks in groups" env "TUTTI_TOPOLOGY=$large" timeout 400 "$exact" -n $ranks --threads \
+	check "results are right among $ranks ranks in groups" env "TUTTI_TOPOLOGY=$large" timeout 200 "$exact" -n $ranks --threads \
 		--transports shm --random 150 --most 3000
 done
-check "and when calls are in flight together" env "TUTTI_TOPOLOGY=$large" timeout 400 "$exact" -n 20 --threads \
+check "and when calls are in flight together" env "TUTTI_TOPOLOGY=$large" timeout 200 "$exact" -n 20 --threads \
 	--transports shm --campaign --cases 60
 
 bad() {

@@ -11,6 +11,7 @@
  *	-DCRASH        a member may stop at any step
  *	-DGROUPS       members 0 and 1 are a group, the others another one: who meets all meets the first of each, which has
  *	               met the rest of its group there (src/engine/node_groups.c)
+ *	-DNO_TO        no job has a root that reads everybody: there are fewer states
  *	-DNO_GATHER    it has not: must fail
  *	-DNO_RULE      a member writes without knowing that everybody is done with what the slot held: must fail
  *	-DNO_RELEASE   a tick may overtake the slot that it announces: must fail
@@ -179,7 +180,13 @@ inline read_all()
 	do
 	:: j < MEMBERS ->
 		if
-		:: j != m -> read(j)
+		:: j != m -> read(j);
+#ifdef GROUPS
+			if
+			:: LEADS(j) && kind[t] == ALL -> assert(sheaf[2 * j + t % 2] == t + 1)
+			:: else
+			fi
+#endif
 		:: else
 		fi;
 		j++
@@ -247,7 +254,9 @@ init
 		if
 		:: kind[i] = ALL
 		:: kind[i] = FROM
+#ifndef NO_TO
 		:: kind[i] = TO
+#endif
 		fi;
 		if
 		:: kind[i] != ALL -> root[i] = 0

@@ -391,9 +391,9 @@ Test(net, a_connection_within_the_host_is_not_paced)
 	need_reno(there);
 	/* From its beginning: a kernel that has begun to pace a connection goes on. */
 	control = control_of(here);
-	cr_assert(eq(str, control.name, "reno"));
+	cr_assert(ne(int, strncmp(control.name, "bbr", 3), 0));
 	control = control_of(there);
-	cr_assert(eq(str, control.name, "reno"));
+	cr_assert(ne(int, strncmp(control.name, "bbr", 3), 0));
 	cr_assert(eq(int, tt_tcp_tune(here, 30000, false), TUTTI_OK));
 	control = control_of(here);
 	cr_assert(eq(str, control.name, "reno"));

@@ -200,6 +200,8 @@ disconnect(tutti_link *link)
 	/* Nor shall the end of those that still work be all that the peer hears, before it hears what happened. */
 	if (link->cut)
 		return;
+	/* A socket that is closed with bytes unread takes with it what it has not sent yet. */
+	(void)tt_tcp_link_drain(link);
 	for (int i = 0; i < TT_CHANNELS; i++) {
 		tt_fd_close(link->flows[i].watch.fd);
 		link->flows[i].watch.fd = -1;
