@@ -4,4 +4,4 @@
 set -u
 work=$(mktemp -d "${TMPDIR:-/tmp}/cut.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
-bash "$1" -n 2 -s 2 -t 110 -a -q "1:1:$work/now" -- "$2" "$work/now"
+bash "$1" -n 2 -s 2 -r 1gbit,1gbit -t 110 -a -q "1:1:$work/now" -- "$2" "$work/now"
