@@ -27,6 +27,8 @@
 #define BESIDE_MOST 16384 /* ... or none: then less often */
 #define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
 #define CROWDED_HOG_NS INT64_C(1000000) /* some do, each with its part of a large job; a hog takes a time slice */
+#define CROWDED_HOG_MOST INT64_C(3000000) /* which is as long as this at least where programs are to compute */
+#define ALIKE 4 /* peers on this core that have computed between two waits as long as this rank did */
 #define HOG_COST 16 /* quick yields that make up for a slow one */
 #define HOG_SURE 64 /* so many more slow ones: it is no accident */
 #define HOGGED_LEAST 64 /* moves: a peer that computed for a while is no hog for long ... */
@@ -46,6 +48,7 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->beside = 0;
 	ladder->beside_most = BESIDE_LEAST;
 	ladder->hogged = ladder->slow = ladder->hog_moves = ladder->calm = 0;
+	ladder->back_ns = ladder->worked_ns = 0;
 }
 
 static void
@@ -86,10 +89,27 @@ tt_ladder_slept(struct tt_ladder *ladder)
 	ladder->beside_most = 2 * ladder->beside_most < BESIDE_MOST ? 2 * ladder->beside_most : BESIDE_MOST;
 }
 
+void
+tt_ladder_worked(struct tt_ladder *ladder, int64_t ns)
+{
+	ladder->worked_ns = ns > ladder->worked_ns / 2 ? ns : ladder->worked_ns / 2;
+}
+
+/* Longer than peers keep a core. */
+static int64_t
+hog_ns(const struct tt_ladder *ladder)
+{
+	if (!ladder->crowded)
+		return HOG_NS;
+	if (ladder->worked_ns > (CROWDED_HOG_MOST - CROWDED_HOG_NS) / ALIKE)
+		return CROWDED_HOG_MOST;
+	return CROWDED_HOG_NS + ALIKE * ladder->worked_ns;
+}
+
 bool
 tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns)
 {
-	if (ns <= (ladder->crowded ? CROWDED_HOG_NS : HOG_NS)) {
+	if (ns <= hog_ns(ladder)) {
 		note_company(ladder, ns > SWITCH_NS);
 		ladder->slow -= ladder->slow > 0;
 		ladder->calm += ladder->calm < CALM;
@@ -107,8 +127,11 @@ yield(struct tt_ladder *ladder)
 {
 	const int64_t before = tt_now_ns();
 
+	if (ladder->back_ns != 0)
+		tt_ladder_worked(ladder, before - ladder->back_ns);
 	sched_yield();
-	return tt_ladder_yielded(ladder, tt_now_ns() - before);
+	ladder->back_ns = tt_now_ns();
+	return tt_ladder_yielded(ladder, ladder->back_ns - before);
 }
 
 static uint32_t
@@ -126,8 +149,10 @@ tt_ladder_step(struct tt_ladder *ladder)
 	const bool skips = ladder->beside > 0 && ladder->step < spins;
 	const uint32_t step = skips ? spins : ladder->step;
 
-	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields || wants_another_core(ladder)))
+	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields || wants_another_core(ladder))) {
+		ladder->back_ns = 0; /* a sleep is no work */
 		return true;
+	}
 	if (step >= spins) {
 		if (yield(ladder))
 			ladder->step =

@@ -23,6 +23,8 @@ struct tt_ladder {
 	uint32_t slow; /* how much longer than among ranks yields have taken lately */
 	uint32_t hog_moves; /* what `hogged` began with the last time */
 	uint32_t calm; /* quick yields since then */
+	int64_t back_ns; /* when the last yield was over; 0 = this rank has slept since */
+	int64_t worked_ns; /* what it did last between two yields */
 };
 
 /* `crowded`: more ranks than cores share this host. */
@@ -45,6 +47,9 @@ void tt_ladder_slept(struct tt_ladder *ladder);
  * programs, or compute themselves, a sleeper gets its core back sooner. Among ranks that only wait for each other yields
  * are the quickest way, and a slow one is an accident. */
 bool tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns);
+/* So long it has done something else than to wait. Ranks do much the same: where they share cores, whom this one yields to
+ * may do it, too, before it waits as well. */
+void tt_ladder_worked(struct tt_ladder *ladder, int64_t ns);
 
 /* Sleeps while *word == value, at most until deadline_ns; shared between processes. Spurious returns happen. */
 void tt_futex_wait(tt_atomic_u32 *word, uint32_t value, int64_t deadline_ns);

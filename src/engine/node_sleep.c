@@ -11,8 +11,9 @@
  *	bed.sleeping?  yes: ring            line.tick?  not yet: sleep
  *
  * The publisher is in a hurry: where all members can, it is the sleeper whose fence counts for both (asymmetric.h), and
- * the publisher need not wait for its own write. A member that can says so in `bed.joined` before its first sleep
- * and from then on always pays; so a publisher that reads 1 of all, and can be reached itself, needs none.
+ * the publisher need not wait for its own write. A member that can says so in `bed.joined` before the first job
+ * and from then on always pays; so a publisher that reads 1 of all, and can be reached itself, needs none. Members that
+ * share cores say that they cannot.
  * To publish costs a system call only if somebody sleeps. A ring counts until it has been heard: one that comes before
  * the sleep ends it at once.
  */
@@ -45,6 +46,9 @@ void
 tt_node_stage_share_cores(struct tt_node_stage *s)
 {
 	s->shares_cores = true;
+	/* Members sleep often, and to interrupt every core each time costs more than the publishers' fences. */
+	s->joined = false;
+	tt_store_relaxed(&s->lines[s->me].bed.joined, 0u);
 }
 
 void

@@ -87,7 +87,7 @@ tutti_status tt_node_stage_advance(struct tt_node_stage *stage, int *moved, int 
  * then `polls` times with a pause before. True at once where it cannot tell. */
 bool tt_node_stage_spin(const struct tt_node_stage *stage, int tight, int polls);
 
-/* There are more members than cores; all of them say so before the first job. */
+/* There are more members than cores; those for whom it is so say it before anybody's first job. */
 void tt_node_stage_share_cores(struct tt_node_stage *stage);
 /* Members with equal numbers are near each other; of each member, lent, the same on all. Would so many meet sooner by groups? */
 bool tt_node_stage_wants_groups(const struct tt_node_stage *stage, const int *near);

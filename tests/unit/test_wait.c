@@ -93,6 +93,34 @@ Test(wait, ranks_that_share_cores_work_on_large_jobs_beside_each_other_and_are_n
 	cr_assert(eq(u32, ladder.hogged, 0));
 }
 
+Test(wait, ranks_that_share_cores_and_compute_as_long_as_this_one_are_no_hogs)
+{
+	struct tt_ladder ladder;
+
+	tt_ladder_init(&ladder, true);
+	for (int i = 0; i < 1000; i++) {
+		tt_ladder_worked(&ladder, 400000);
+		cr_assert(not(tt_ladder_yielded(&ladder, 2000000)));
+	}
+	cr_assert(eq(u32, ladder.hogged, 0));
+	for (int i = 0; i < 20; i++)
+		tt_ladder_worked(&ladder, 1000); /* that was long ago */
+	cr_assert(tt_ladder_yielded(&ladder, 2000000));
+}
+
+Test(wait, whoever_takes_time_slices_is_a_hog_however_long_this_rank_computes)
+{
+	struct tt_ladder ladder;
+
+	tt_ladder_init(&ladder, true);
+	for (int i = 0; i < 4; i++) {
+		cr_assert(eq(u32, ladder.hogged, 0));
+		tt_ladder_worked(&ladder, INT64_C(1000000000000000));
+		cr_assert(tt_ladder_yielded(&ladder, 4000000));
+	}
+	cr_assert(gt(u32, ladder.hogged, 0));
+}
+
 Test(wait, a_peer_that_computes_for_a_while_is_no_hog_for_long)
 {
 	struct tt_ladder ladder;
