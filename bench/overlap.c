@@ -10,14 +10,16 @@
  *
  * 100 %: together they take as long as the longer one alone. 0 %: as long as one after the other. Less: they disturb each
  * other. A rank needs two cores for that, one to compute and one to drive; with fewer cores than that there is
- * little to hide behind, and the table says so.
+ * little to hide behind, and the table says so. What a network takes is nobody's core, and hides on any machine.
  *
  *     overlap [-n RANKS] [-t TRANSPORTS] [-r ROUNDS]
+ *     overlap -e [-t TRANSPORTS] [-r ROUNDS]        a rank of a job that a launcher has started
  */
 #include <errno.h>
 #include <getopt.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +46,7 @@ struct board {
 
 struct options {
 	int ranks, rounds;
+	bool launched; /* this process is one rank; its launcher knows the others */
 	const char *transports;
 };
 
@@ -167,6 +170,42 @@ measure(tutti_comm *comm, const struct options *o, float *v, size_t bytes)
 		    us[COMPUTE][0] + us[REDUCE][0], us[TOGETHER][0], hidden);
 }
 
+static tutti_comm *
+meet_children(const struct options *o, const tutti_config *config, struct board *board, int rank)
+{
+	tutti_comm *comm;
+
+	if (rank == 0 && o->ranks > 1) {
+		must(tutti_unique_id_create_with(config, &board->id), "unique id");
+		atomic_store(&board->made, 1);
+	}
+	while (o->ranks > 1 && atomic_load(&board->made) == 0)
+		usleep(500);
+	must(tutti_comm_create(o->ranks, rank, &board->id, config, &comm), "creation");
+	return comm;
+}
+
+static void
+say_heads(const tutti_comm *comm, const struct options *o)
+{
+	cpu_set_t cpus;
+	const int threads = 2 * tutti_comm_node_size(comm);
+	int cores = 1;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		cores = CPU_COUNT(&cpus);
+	printf("%d ranks, each with a computing and a progress thread, %d of them on this node with %d cores; %s; "
+	       "medians of %d rounds\n",
+	    tutti_comm_size(comm), tutti_comm_node_size(comm), cores,
+	    o->transports != NULL ? o->transports : "transports chosen by themselves", o->rounds);
+	if (cores < threads)
+		printf(
+		    "%d threads want %d cores: what a progress thread takes, a computation loses\n", threads, cores);
+	printf("%10s %12s %12s %12s %12s %10s\n%10s %12s %12s %12s %12s\n", "bytes", "compute", "all-reduce", "sum",
+	    "together", "hidden", "", "us", "us", "us", "us");
+}
+
+/* board: NULL if a launcher has started this rank. */
 static int
 run_rank(const struct options *o, struct board *board, int rank)
 {
@@ -176,39 +215,19 @@ run_rank(const struct options *o, struct board *board, int rank)
 
 	config.transports = o->transports;
 	config.progress_thread = 1;
-	if (rank == 0 && o->ranks > 1) {
-		must(tutti_unique_id_create_with(&config, &board->id), "unique id");
-		atomic_store(&board->made, 1);
-	}
-	while (o->ranks > 1 && atomic_load(&board->made) == 0)
-		usleep(500);
-	must(tutti_comm_create(o->ranks, rank, &board->id, &config, &comm), "creation");
+	if (board != NULL)
+		comm = meet_children(o, &config, board, rank);
+	else
+		must(tutti_comm_create_from_env(&config, &comm), "creation");
 	for (size_t i = 0; i < sizes[SIZES - 1] / sizeof(*v); i++)
 		v[i] = (float)(i % 100);
-	if (rank == 0)
-		printf("%10s %12s %12s %12s %12s %10s\n%10s %12s %12s %12s %12s\n", "bytes", "compute", "all-reduce",
-		    "sum", "together", "hidden", "", "us", "us", "us", "us");
+	if (tutti_comm_rank(comm) == 0)
+		say_heads(comm, o);
 	for (size_t s = 0; s < SIZES; s++)
 		measure(comm, o, v, sizes[s]);
 	tutti_comm_destroy(comm);
 	free(v);
 	return fflush(stdout) == 0 ? 0 : 1;
-}
-
-static void
-say_machine(const struct options *o)
-{
-	cpu_set_t cpus;
-	int cores = 1;
-
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		cores = CPU_COUNT(&cpus);
-	printf("%d ranks, each with a computing and a progress thread, on %d cores; %s; medians of %d rounds\n",
-	    o->ranks, cores, o->transports != NULL ? o->transports : "transports chosen by themselves", o->rounds);
-	if (cores < 2 * o->ranks)
-		printf("%d threads want %d cores: what a progress thread takes, a computation loses\n", 2 * o->ranks,
-		    cores);
-	fflush(stdout);
 }
 
 static int
@@ -233,24 +252,27 @@ main(int argc, char **argv)
 	struct board *board;
 	int c, status, failed = 0;
 
-	while ((c = getopt(argc, argv, "n:t:r:")) != -1) {
+	while ((c = getopt(argc, argv, "en:t:r:")) != -1) {
 		if (c == 'n') {
 			o.ranks = number(optarg, MOST_RANKS);
+		} else if (c == 'e') {
+			o.launched = true;
 		} else if (c == 't') {
 			o.transports = optarg;
 		} else if (c == 'r') {
 			o.rounds = number(optarg, MOST_ROUNDS);
 		} else {
-			fputs("usage: overlap [-n RANKS] [-t TRANSPORTS] [-r ROUNDS]\n", stderr);
+			fputs("usage: overlap [-n RANKS | -e] [-t TRANSPORTS] [-r ROUNDS]\n", stderr);
 			return 2;
 		}
 	}
+	if (o.launched)
+		return run_rank(&o, NULL, 0);
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (board == MAP_FAILED) {
 		perror("overlap: mmap");
 		return 1;
 	}
-	say_machine(&o);
 	for (int rank = 0; rank < o.ranks; rank++) {
 		const pid_t pid = fork();
 

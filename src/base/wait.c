@@ -34,7 +34,8 @@
 #define HOGGED_LEAST 64 /* moves: a peer that computed for a while is no hog for long ... */
 #define HOGGED_MOST 1000 /* ... and one that is found out again and again is */
 #define CALM 64 /* quick yields in between: it was not the same one */
-#define HOGGED_POLLS 600 /* with a pause: 30 to 60 us; then to sleep: a waker gets the core back from a hog at once */
+#define HOGGED_POLLS 600 /* with a pause; then to sleep: a waker gets the core back from a hog at once */
+#define HOGGED_NS INT64_C(30000) /* or before that, where a poll is a system call: every 16 polls the clock is read */
 #define CROWDED_HOGGED_POLLS 0 /* the peer needs this core, and a poll of many sockets takes microseconds */
 #define NS_PER_S INT64_C(1000000000)
 
@@ -142,6 +143,19 @@ spins_of(const struct tt_ladder *ladder)
 	return ladder->crowded ? CROWDED_HOGGED_POLLS : HOGGED_POLLS;
 }
 
+/* Of a core that somebody else computes on, a waiter takes no more than a sleep and its wake-up would cost. */
+static bool
+has_hogged_itself(struct tt_ladder *ladder)
+{
+	if (ladder->hogged == 0 || ladder->step % 16 != 0)
+		return false;
+	const int64_t now_ns = tt_now_ns();
+
+	if (ladder->step == 0)
+		ladder->since_ns = now_ns;
+	return now_ns - ladder->since_ns >= HOGGED_NS;
+}
+
 bool
 tt_ladder_step(struct tt_ladder *ladder)
 {
@@ -149,7 +163,8 @@ tt_ladder_step(struct tt_ladder *ladder)
 	const bool skips = ladder->beside > 0 && ladder->step < spins;
 	const uint32_t step = skips ? spins : ladder->step;
 
-	if (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields || wants_another_core(ladder))) {
+	if (has_hogged_itself(ladder) ||
+	    (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields || wants_another_core(ladder)))) {
 		ladder->back_ns = 0; /* a sleep is no work */
 		return true;
 	}

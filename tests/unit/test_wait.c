@@ -170,6 +170,20 @@ Test(wait, whoever_keeps_the_core_for_long_is_no_peer)
 	cr_assert(eq(u32, ladder.beside, 0));
 }
 
+Test(wait, beside_a_hog_it_is_time_that_counts_where_polls_are_slow)
+{
+	struct tt_ladder ladder;
+
+	tt_ladder_init(&ladder, false);
+	tt_ladder_yielded(&ladder, 3000000);
+	cr_assert(not(tt_ladder_step(&ladder)));
+	usleep(1000); /* a slow poll */
+	cr_assert(le(u32, steps_until_sleep(&ladder), 16));
+	cr_assert(tt_ladder_step(&ladder)); /* until something moves */
+	tt_ladder_reset(&ladder);
+	cr_assert(not(tt_ladder_step(&ladder)));
+}
+
 Test(wait, long_on_one_core_with_a_peer_ends_with_a_sleep_whose_waker_may_find_another_core)
 {
 	struct tt_ladder ladder;
