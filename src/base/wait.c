@@ -23,8 +23,9 @@
 #define CROWDED_YIELDS 200 /* where the peer probably needs this very core; what it computes is no part of them */
 #define SWITCH_NS INT64_C(1000) /* a yield that nobody takes is back sooner */
 #define BESIDE_LEAST \
-	256 /* yields in a row that were taken, half a ms: a sleep, whose waker finds a core that is idle ... */
-#define BESIDE_MOST 16384 /* ... or none: then less often */
+	256 /* yields in a row that were taken, 0.3 ms: a sleep, whose waker finds a core that is idle ... */
+#define BESIDE_AGAIN 64 /* ... or does not, as it turned out: then to ask for another one ... */
+#define BESIDE_MOST 16384 /* ... less often where that does not help either */
 #define HOG_NS INT64_C(200000) /* no peer keeps a core so long between two polls */
 #define CROWDED_HOG_NS INT64_C(1000000) /* some do, each with its part of a large job; a hog takes a time slice */
 #define CROWDED_HOG_MOST INT64_C(3000000) /* which is as long as this at least where programs are to compute */
@@ -47,7 +48,7 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->step = 0;
 	ladder->crowded = crowded;
 	ladder->beside = 0;
-	ladder->beside_most = BESIDE_LEAST;
+	ladder->beside_least = ladder->beside_most = BESIDE_LEAST;
 	ladder->hogged = ladder->slow = ladder->hog_moves = ladder->calm = 0;
 	ladder->back_ns = ladder->worked_ns = 0;
 }
@@ -68,7 +69,7 @@ note_company(struct tt_ladder *ladder, bool taken)
 {
 	if (taken)
 		ladder->beside += ladder->beside < ladder->beside_most;
-	else if (ladder->beside_most > BESIDE_LEAST)
+	else if (ladder->beside_most > ladder->beside_least)
 		ladder->beside_most /= 2;
 	if (!taken)
 		ladder->beside = 0;
@@ -87,7 +88,34 @@ tt_ladder_slept(struct tt_ladder *ladder)
 	if (!wants_another_core(ladder))
 		return;
 	ladder->beside = 1;
+	ladder->beside_least = ladder->beside_most = BESIDE_AGAIN;
+}
+
+/* Goes on on any other core that the thread may use; where it may run is as before, afterwards. */
+static void
+leave_core(void)
+{
+	const int here = sched_getcpu();
+	cpu_set_t all, others;
+
+	if (here < 0 || sched_getaffinity(0, sizeof(all), &all) != 0 || !CPU_ISSET((unsigned)here, &all))
+		return;
+	others = all;
+	CPU_CLR((unsigned)here, &others);
+	if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof(others), &others) == 0)
+		(void)sched_setaffinity(0, sizeof(all), &all);
+}
+
+/* A sleep has been tried; there are schedulers that look for no idle core, or only near the waker's. */
+static bool
+leaves(struct tt_ladder *ladder)
+{
+	if (ladder->beside_least == BESIDE_LEAST || !wants_another_core(ladder))
+		return false;
+	leave_core();
+	ladder->beside = 0;
 	ladder->beside_most = 2 * ladder->beside_most < BESIDE_MOST ? 2 * ladder->beside_most : BESIDE_MOST;
+	return true;
 }
 
 void
@@ -159,6 +187,8 @@ has_hogged_itself(struct tt_ladder *ladder)
 bool
 tt_ladder_step(struct tt_ladder *ladder)
 {
+	if (leaves(ladder))
+		return false;
 	const uint32_t spins = spins_of(ladder);
 	const bool skips = ladder->beside > 0 && ladder->step < spins;
 	const uint32_t step = skips ? spins : ladder->step;

@@ -18,7 +18,8 @@ struct tt_ladder {
 	uint32_t step; /* polls so far */
 	bool crowded; /* more ranks than cores: yield at once */
 	uint32_t beside; /* so many yields in a row went to somebody who gave the core back soon, as a peer does */
-	uint32_t beside_most; /* then to sleep once */
+	uint32_t beside_most; /* then to sleep once, later to ask for another core */
+	uint32_t beside_least; /* what beside_most comes back to */
 	int64_t since_ns; /* where `hogged` is not 0: when the wait began */
 	uint32_t hogged; /* moves left in which not to yield: somebody else took the whole time slice */
 	uint32_t slow; /* how much longer than among ranks yields have taken lately */

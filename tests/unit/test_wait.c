@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -184,23 +185,49 @@ Test(wait, beside_a_hog_it_is_time_that_counts_where_polls_are_slow)
 	cr_assert(not(tt_ladder_step(&ladder)));
 }
 
+static void
+stay_beside_a_peer(struct tt_ladder *ladder)
+{
+	for (uint32_t i = ladder->beside; i < ladder->beside_most; i++)
+		tt_ladder_yielded(ladder, 3000);
+	tt_ladder_reset(ladder);
+}
+
 Test(wait, long_on_one_core_with_a_peer_ends_with_a_sleep_whose_waker_may_find_another_core)
 {
 	struct tt_ladder ladder;
-	uint32_t first, again;
 
 	tt_ladder_init(&ladder, false);
-	first = ladder.beside_most;
-	for (uint32_t i = 0; i < first; i++)
-		tt_ladder_yielded(&ladder, 3000);
-	tt_ladder_reset(&ladder);
+	stay_beside_a_peer(&ladder);
 	cr_assert(tt_ladder_step(&ladder));
 	tt_ladder_reset(&ladder);
 	cr_assert(tt_ladder_step(&ladder)); /* until it has slept */
 	tt_ladder_slept(&ladder);
-	again = ladder.beside_most;
-	cr_assert(gt(u32, again, first)); /* if there was none, later */
 	cr_assert(not(tt_ladder_step(&ladder)));
+}
+
+Test(wait, where_sleeping_did_not_help_a_thread_asks_for_another_core_and_may_run_where_it_might_before)
+{
+	struct tt_ladder ladder;
+	cpu_set_t before, after;
+	uint32_t first;
+	bool same;
+
+	cr_assert(zero(int, sched_getaffinity(0, sizeof(before), &before)));
+	tt_ladder_init(&ladder, false);
+	stay_beside_a_peer(&ladder);
+	tt_ladder_slept(&ladder);
+	first = ladder.beside_most;
+	stay_beside_a_peer(&ladder);
+	cr_assert(not(tt_ladder_step(&ladder)));
+	cr_assert(eq(u32, ladder.beside, 0));
+	cr_assert(gt(u32, ladder.beside_most, first)); /* if it did not help, later */
+	cr_assert(zero(int, sched_getaffinity(0, sizeof(after), &after)));
+	same = CPU_EQUAL(&before, &after) != 0;
+	cr_assert(same);
+	for (int i = 0; i < 20; i++)
+		tt_ladder_yielded(&ladder, 200);
+	cr_assert(eq(u32, ladder.beside_most, first));
 }
 
 Test(wait, a_word_that_changed_already_is_not_slept_on)
