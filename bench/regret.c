@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * regret.c - what the automatic choice costs, and what was predicted: at each point the automatic choice (twice) and every
- * algorithm that could serve, in turns, each time in another order: what came before leaves its traces in the caches. One job of it has one number of ranks and one transport; bench/regret and
- * bench/simulated run several.
+ * algorithm that could serve, in turns, each time in another order: what came before leaves its traces in the caches. One
+ * job of it has one number of ranks and one transport; bench/regret and bench/simulated run several.
  *
  *	regret SEED POINTS REPETITIONS MOST_BYTES
  *
  * Points are numbers and ranges of them, "0-19,25": those that the seed draws, or with the seed "grid" every collective
- * at sizes a factor of four apart. Prints for each point "number collective bytes dtype in_place chosen automatic again
- * nothing" (what measuring costs), then "name=microseconds:predicted" for each algorithm: medians over the repetitions of
- * the slowest rank's time, all
- * ranks starting together.
+ * at sizes a factor of four apart. Prints for each point "number collective bytes dtype in_place chosen repetitions", then
+ * "name=microseconds:low:high:predicted" for the automatic choice, the same again, "nothing" (what measuring costs) and each
+ * algorithm: the median over the repetitions of the slowest rank's time, all ranks starting together, and between which
+ * times it is with 95 % confidence (by order statistics).
  */
+#include <math.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -154,6 +155,7 @@ find_algorithms(struct contest *c, const struct point *p)
 
 	snprintf(c->name[AUTOMATIC], sizeof(c->name[0]), "automatic");
 	snprintf(c->name[AGAIN], sizeof(c->name[0]), "again");
+	snprintf(c->name[NOTHING], sizeof(c->name[0]), "nothing");
 	snprintf(c->chosen, sizeof(c->chosen), "-");
 	c->n = FORCED;
 	if (tutti_explain(c->comm, p->collective, p->bytes, 1, report, sizeof(report), &length) != TUTTI_OK)
@@ -225,16 +227,18 @@ measure(struct contest *c, const struct point *p, int repetitions)
 static void
 print_point(struct contest *c, const struct point *p, size_t number, int repetitions)
 {
-	double median[FORCED + MOST_ALGORITHMS];
+	const int off = (int)ceil(0.98 * sqrt(repetitions)), middle = repetitions / 2;
+	const int low = middle - off > 0 ? middle - off : 0;
+	const int high = middle + off < repetitions ? middle + off : repetitions - 1;
 
+	printf("%zu %s %zu %s %d %s %d", number, p->collective, p->bytes, p->dtype_name, p->in_place, c->chosen,
+	    repetitions);
 	for (int who = 0; who < c->n; who++) {
+		const double *us = c->us[who];
+
 		qsort(c->us[who], (size_t)repetitions, sizeof(double), ascending);
-		median[who] = c->us[who][repetitions / 2];
+		printf(" %s=%.3f:%.3f:%.3f:%.3f", c->name[who], us[middle], us[low], us[high], c->predicted[who]);
 	}
-	printf("%zu %s %zu %s %d %s %.3f %.3f %.3f", number, p->collective, p->bytes, p->dtype_name, p->in_place,
-	    c->chosen, median[AUTOMATIC], median[AGAIN], median[NOTHING]);
-	for (int who = FORCED; who < c->n; who++)
-		printf(" %s=%.3f:%.3f", c->name[who], median[who], c->predicted[who]);
 	printf("\n");
 	fflush(stdout);
 }
@@ -252,8 +256,8 @@ fail(tutti_status status, const char *what)
 static int
 run_point(struct contest *c, const struct point *point, size_t number, int repetitions)
 {
-	/* Large ones take long; fewer than 11 would make an accident the median. */
-	const int fewer = repetitions / 2 > 11 ? repetitions / 2 : 11;
+	/* Large ones take long; fewer than 21 would make an accident the median. */
+	const int fewer = repetitions / 2 > 21 ? repetitions / 2 : 21;
 	const int times = point->bytes > 262144 && repetitions > fewer ? fewer : repetitions;
 	tutti_status status;
 

@@ -18,6 +18,9 @@
 #include "plan/labour.h"
 
 #define FIRST_PAIRS 4096 /* a power of two */
+#define IN_VAIN 0.5 /* of turns that ranks are given which wait for something, too */
+#define NOT_YET (-1)
+#define NOBODY (-2)
 
 struct arrival {
 	double first, at; /* its first byte, and its last */
@@ -53,6 +56,8 @@ struct lane {
 	int rank, lane, slice;
 	uint32_t pc, nposted, waited;
 	struct posted *posted;
+	uint32_t next; /* of its rank's that wait for their core, + 1 */
+	bool asleep; /* until its time has come: its core is free for others */
 };
 
 struct host {
@@ -70,11 +75,19 @@ struct side {
 	double sends, receives; /* free from then on */
 	double next_send; /* the sender's time, while it has messages */
 	uint32_t first, last; /* its messages, 0 = none */
+	int left, awake; /* lanes that have not ended; that want the core */
+	bool called;
+	uint32_t waits; /* its lanes that wait for the core, + 1 */
+	int next; /* in the core's queue, + 1 */
+	bool queued; /* ... in which it is, perhaps with no lane that still waits */
 };
 
 struct core {
 	double free_at;
-	int rank; /* that it works for; -1: none yet */
+	int rank; /* that it works for, NOT_YET, or NOBODY */
+	int ranks; /* that share it */
+	int waiting; /* of them: in the middle of the call */
+	int first, last; /* ranks that wait for it, + 1 */
 };
 
 struct simulation {
@@ -171,7 +184,6 @@ core_of(const struct simulation *s, int rank)
 	return &s->cores[s->machine->core_of ? s->machine->core_of[rank] : rank];
 }
 
-/* A core that has worked for another rank changes over first. */
 static void
 use_processor(struct simulation *s, struct lane *l, double seconds)
 {
@@ -179,11 +191,115 @@ use_processor(struct simulation *s, struct lane *l, double seconds)
 
 	if (seconds <= 0)
 		return;
-	if (core->rank >= 0 && core->rank != l->rank)
-		seconds += s->machine->turn_s;
-	core->rank = l->rank;
 	l->now = later(l->now, core->free_at) + seconds;
 	core->free_at = l->now;
+}
+
+static void
+rouse(struct simulation *s, const struct lane *l)
+{
+	if (s->sides[l->rank].awake++ == 0)
+		core_of(s, l->rank)->waiting--;
+}
+
+static bool
+push_waiting(struct simulation *s, struct side *side, double from)
+{
+	const bool any = side->waits != 0;
+
+	for (; side->waits; side->waits = s->lanes[side->waits - 1].next) {
+		struct lane *l = &s->lanes[side->waits - 1];
+
+		l->now = later(l->now, from);
+		heap_push(s, side->waits - 1);
+	}
+	return any;
+}
+
+/* First come, first served; all lanes of a rank together. */
+static void
+wait_for_core(struct simulation *s, struct core *core, uint32_t lane)
+{
+	struct lane *l = &s->lanes[lane];
+	struct side *side = &s->sides[l->rank];
+
+	if (!side->queued) {
+		side->queued = true;
+		side->next = 0;
+		*(core->first ? &s->sides[core->last - 1].next : &core->first) = l->rank + 1;
+		core->last = l->rank + 1;
+	}
+	l->next = side->waits;
+	side->waits = lane + 1;
+}
+
+/* A rank has its core until all its lanes wait for something. Then whoever wants it gets it, which takes a turn of the
+ * scheduler. false: the lane has to wait. */
+static bool
+take_core(struct simulation *s, uint32_t lane)
+{
+	struct lane *l = &s->lanes[lane];
+	struct core *core = core_of(s, l->rank);
+
+	if (l->asleep) {
+		l->asleep = false;
+		rouse(s, l);
+	}
+	if (core->rank == l->rank || s->machine->core_of == NULL)
+		return true;
+	if (core->rank >= 0 && s->sides[core->rank].awake > 0) {
+		wait_for_core(s, core, lane);
+		return false;
+	}
+	if (core->rank != NOT_YET)
+		l->now = later(l->now, core->free_at) + s->machine->turn_s * (1 + core->waiting * IN_VAIN);
+	core->free_at = later(core->free_at, l->now);
+	core->rank = l->rank;
+	(void)push_waiting(s, &s->sides[l->rank], core->free_at);
+	return true;
+}
+
+/* A lane waits, or has ended. */
+static void
+leave_core(struct simulation *s, const struct lane *l)
+{
+	struct core *core = core_of(s, l->rank);
+
+	if (--s->sides[l->rank].awake > 0)
+		return;
+	core->waiting += s->sides[l->rank].left > 0;
+	if (core->ranks > 1)
+		core->rank = NOBODY; /* others look for what they wait for */
+	while (core->first) {
+		struct side *side = &s->sides[core->first - 1];
+
+		core->first = side->next;
+		side->queued = false;
+		if (push_waiting(s, side, core->free_at))
+			return;
+	}
+}
+
+/* A lane knows when it can go on: its core is free until then, if others share it. */
+static bool
+sleeps_until(struct simulation *s, uint32_t lane, double at)
+{
+	struct lane *l = &s->lanes[lane];
+
+	if (s->machine->core_of == NULL || at <= l->now)
+		return false;
+	l->now = at;
+	l->asleep = true;
+	heap_push(s, lane);
+	return true;
+}
+
+/* What a lane has waited for is there. */
+static void
+wake(struct simulation *s, uint32_t lane)
+{
+	rouse(s, &s->lanes[lane]);
+	heap_push(s, lane);
 }
 
 static int
@@ -292,7 +408,7 @@ arrive(struct simulation *s, struct line *line, struct arrival arrival)
 		line->first = i;
 	line->last = i;
 	if (line->waiter) {
-		heap_push(s, line->waiter - 1);
+		wake(s, line->waiter - 1);
 		line->waiter = 0;
 	}
 	return TUTTI_OK;
@@ -348,7 +464,7 @@ run_sender(struct simulation *s, int rank)
 	TT_TRY(line_of(s, rank, m->dst, m->lane, &line));
 	TT_TRY(arrive(s, line, transmit(s, rank, m, side->next_send)));
 	if (m->waiter)
-		heap_push(s, m->waiter - 1);
+		wake(s, m->waiter - 1);
 	m->waiter = 0;
 	side->first = m->next;
 	if (side->first) {
@@ -401,6 +517,8 @@ take_message(struct simulation *s, uint32_t lane, const struct posted *posted)
 		m->waiter = lane + 1;
 		return false;
 	}
+	if (sleeps_until(s, lane, m->at))
+		return false;
 	l->now = later(l->now, m->at);
 	m->next = s->free_message;
 	s->free_message = posted->message;
@@ -438,6 +556,10 @@ take_arrival(struct simulation *s, uint32_t lane, const struct posted *posted, b
 	}
 	const uint32_t i = line->first;
 
+	if (sleeps_until(s, lane, s->arrivals[i].first)) {
+		*taken = false;
+		return TUTTI_OK;
+	}
 	line->first = s->arrivals[i].next;
 	if (line->first == 0)
 		line->last = 0;
@@ -481,13 +603,23 @@ node_seconds(struct simulation *s, const struct lane *l, const struct tt_step *s
 	const double dst = step->nspans > 0 ? (double)bytes_of(s, l, &spans[0]) : 0;
 	const double src = step->nspans > 1 ? (double)bytes_of(s, l, &spans[1]) : 0;
 	const struct tt_labour labour = tt_labour_of(m, (enum tt_step_kind)step->kind, dst, src, members);
+	const double share = m->cores > 0 ? (double)(((int)members - 1) / m->cores + 1) : 0; /* of a core */
+	const double again = meet + share * m->turn_s;
 
-	return (members > 1 ? meet * (1 + labour.meetings) : 0) +
-	       later(labour.busiest, m->cores > 0 ? labour.all / m->cores : 0);
+	return (members > 1 ? meet + again * labour.meetings : 0) +
+	       later(labour.busiest, labour.all * share / members);
+}
+
+/* Of others a root needs what they have, or they what it has: no two wait for each other. */
+static bool
+waits_one_way(const struct tt_step *step)
+{
+	return step->kind == TT_NODE_REDUCE || step->kind == TT_NODE_GATHER || step->kind == TT_NODE_BROADCAST ||
+	       step->kind == TT_NODE_SCATTER;
 }
 
 /* The last member to come lets all go on. */
-static bool
+static void
 run_node(struct simulation *s, uint32_t lane, const struct tt_step *step)
 {
 	struct lane *l = &s->lanes[lane];
@@ -496,7 +628,7 @@ run_node(struct simulation *s, uint32_t lane, const struct tt_step *step)
 
 	meeting->latest = later(meeting->latest, later(l->now, core_of(s, l->rank)->free_at));
 	if (++meeting->arrived < s->hosts[host].members)
-		return false;
+		return;
 	const double end = meeting->latest + node_seconds(s, l, step);
 
 	*meeting = (struct meeting){0};
@@ -506,13 +638,12 @@ run_node(struct simulation *s, uint32_t lane, const struct tt_step *step)
 		if (host_of(s, r) != host)
 			continue;
 		s->lanes[other].now = end;
+		s->lanes[other].pc++;
 		core_of(s, r)->free_at = end;
-		if (other != lane) {
-			s->lanes[other].pc++;
-			heap_push(s, other);
-		}
+		if (s->machine->core_of != NULL && !waits_one_way(step))
+			core_of(s, r)->rank = NOBODY;
+		wake(s, other);
 	}
-	return true;
 }
 
 /* ---- the run ------------------------------------------------------------------------------------------------- */
@@ -528,7 +659,8 @@ run_step(struct simulation *s, uint32_t lane, bool *over)
 
 	*over = true;
 	if (step->kind >= TT_NODE_ALL_REDUCE) {
-		*over = run_node(s, lane, step);
+		run_node(s, lane, step);
+		*over = false;
 		return TUTTI_OK;
 	}
 	if (step->kind == TT_WAIT)
@@ -553,6 +685,11 @@ run_lane(struct simulation *s, uint32_t lane)
 	struct lane *l = &s->lanes[lane];
 	const struct tt_plan *plan = s->plans[l->rank];
 
+	if (!take_core(s, lane))
+		return TUTTI_OK;
+	if (!s->sides[l->rank].called)
+		use_processor(s, l, s->machine->call_s);
+	s->sides[l->rank].called = true;
 	for (;;) {
 		bool over;
 
@@ -562,13 +699,17 @@ run_lane(struct simulation *s, uint32_t lane)
 			if (l->slice >= s->slices) {
 				s->end = later(s->end, l->now);
 				s->lanes_left--;
+				s->sides[l->rank].left--;
+				leave_core(s, l);
 				return TUTTI_OK;
 			}
 			continue;
 		}
 		TT_TRY(run_step(s, lane, &over));
-		if (!over)
+		if (!over) {
+			leave_core(s, l);
 			return TUTTI_OK;
+		}
 		l->pc++;
 		if (s->nheap && earlier(s, s->heap[0], lane)) {
 			heap_push(s, lane);
@@ -585,19 +726,6 @@ take(void *array, size_t n, size_t size)
 	TT_TRY(tt_alloc(n ? n : 1, size, "the simulation", &memory));
 	memcpy(array, &memory, sizeof(memory));
 	return TUTTI_OK;
-}
-
-/* Each rank's call comes before its plan. */
-static void
-start_calls(struct simulation *s)
-{
-	for (int r = 0; r < s->nranks; r++) {
-		struct lane *first = &s->lanes[r * s->window];
-
-		use_processor(s, first, s->machine->call_s);
-		for (int l = 1; l < s->window; l++)
-			first[l].now = first->now;
-	}
 }
 
 static tutti_status
@@ -632,17 +760,18 @@ build(struct simulation *s)
 	TT_TRY(take(&s->messages, 256, sizeof(*s->messages)));
 	s->arrivals_room = s->messages_room = 256;
 	for (int c = 0; c < ncores; c++)
-		s->cores[c].rank = -1;
+		s->cores[c].rank = NOT_YET;
 	for (int r = 0; r < s->nranks; r++) {
 		tt_geometry_init(&s->geometry[r], s->plans[r], &s->widths, s->slices, s->window);
 		s->hosts[host_of(s, r)].members++;
+		s->sides[r].left = s->sides[r].awake = s->window;
+		core_of(s, r)->ranks++;
 		for (int l = 0; l < s->window; l++) {
 			s->lanes[r * s->window + l] =
 			    (struct lane){.rank = r, .lane = l, .slice = l, .posted = s->posted + at};
 			at += s->plans[r]->posted_most;
 		}
 	}
-	start_calls(s);
 	return TUTTI_OK;
 }
 

@@ -19,9 +19,9 @@ seconds(const struct tt_select_facts *facts, enum tt_constant constant)
 double
 tt_select_crowd(const struct tt_select_facts *facts)
 {
-	const double crowd = (double)facts->most_per_host / (facts->cores > 0 ? facts->cores : 1);
+	const int cores = facts->cores > 0 ? facts->cores : 1;
 
-	return crowd > 1 ? crowd : 1;
+	return facts->most_per_host > cores ? (double)((facts->most_per_host - 1) / cores + 1) : 1;
 }
 
 void

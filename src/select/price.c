@@ -211,7 +211,7 @@ static struct price
 together(const struct tt_select_facts *facts, const struct rates *r)
 {
 	const struct tt_algorithm_cost *c = &r->cost;
-	const double all = facts->nranks, share = (double)facts->most_per_host / all / facts->cores * r->n;
+	const double all = facts->nranks, each_core = r->crowd / all, share = each_core * r->n;
 	const double posted = c->messages - c->meetings + c->overheads;
 	const double messages = c->all_messages > 0 ? c->all_messages : posted * all;
 	const double each = larger(r->link->alpha_s, r->link->over_s);
@@ -219,9 +219,8 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	const double folded = c->folded > 0 && c->all_reduced > 0 ? c->all_reduced / 2 : all * c->folded;
 
 	return (struct price){.latency = r->crowd * (facts->call_s + r->turn) + c->messages * r->turn +
-					 c->meetings * facts->meet_s +
-					 r->calls * facts->far_call_s * facts->most_per_host / facts->cores +
-					 messages * each * facts->most_per_host / all / facts->cores,
+					 c->meetings * facts->meet_s + r->calls * facts->far_call_s * r->crowd +
+					 messages * each * each_core,
 	    .wire = ((c->all_bytes > 0 ? c->all_bytes : all * c->bytes) * byte - folded * r->fold) * share,
 	    .reduce = (c->all_reduced > 0 ? c->all_reduced : all * c->reduced) * share * r->add,
 	    .copy =
@@ -305,7 +304,7 @@ tt_price_machine(const struct tt_select_facts *facts, uint64_t bytes, struct tt_
 	    .far_most_of_root = 2 * (double)facts->stage.stream_least,
 	    .node_chunk = facts->stage.chunk_least,
 	    .call_s = facts->call_s,
-	    .meet_s = facts->meet_s + turn,
+	    .meet_s = facts->meet_s,
 	    .turn_s = turn,
 	    .cores = crowd > 1 ? facts->cores : 0};
 }

@@ -29,7 +29,8 @@ struct tt_sim {
 	int nalgorithms;
 	struct tt_sim_price price[TT_SIM_ALGORITHMS][TT_SIM_SIZES];
 	const struct tt_algorithm *chosen[TT_SIM_SIZES]; /* by the selector */
-	int *core_of; /* owned, [ranks]; tt_sim_run() fills it */
+	int *core_of; /* [placements][ranks] */
+	int placements; /* of ranks on cores, all of which are run */
 };
 
 /* Fills the prices: every plan that is not too large is run in virtual time, the others are priced by their closed forms. */

@@ -16,6 +16,7 @@
 #define MOST_STEPS 1600000.0 /* of all ranks and slices of a run: half a second */
 #define MOST_PLAN_STEPS 1600000.0 /* of all ranks' plans: memory */
 #define MOST_SLICES 32 /* more of them overlap no better */
+#define MOST_MOVED 16
 
 struct plans {
 	struct tt_plan *plan; /* [made] */
@@ -98,14 +99,20 @@ run_size(const struct tt_sim *sim, const struct plans *plans, const struct tt_al
 	int slices;
 
 	tt_price_machine(&sim->job->facts, sim->size[size], &machine);
-	if (machine.cores > 0)
-		machine.core_of = sim->core_of;
 	TT_TRY(tt_select(&sim->job->facts, &call, &choice));
 	slices = choice.slices < MOST_SLICES ? choice.slices : MOST_SLICES;
 	if ((double)plans->plan[0].nsteps * sim->job->ranks * slices > MOST_STEPS)
 		return TUTTI_OK;
-	TT_TRY(tt_plan_simulate(plans->list, sim->job->ranks, sim->job->node_of, &machine,
-	    row_bytes(sim, sim->size[size]), slices, choice.window, &price->seconds));
+	price->seconds = 0;
+	for (int turn = 0; turn < sim->placements; turn++) {
+		double seconds;
+
+		if (machine.cores > 0)
+			machine.core_of = sim->core_of + (size_t)turn * (size_t)sim->job->ranks;
+		TT_TRY(tt_plan_simulate(plans->list, sim->job->ranks, sim->job->node_of, &machine,
+		    row_bytes(sim, sim->size[size]), slices, choice.window, &seconds));
+		price->seconds += seconds / sim->placements;
+	}
 	price->method = TT_SIM_EVENTS;
 	return TUTTI_OK;
 }
@@ -147,23 +154,29 @@ price_closed(struct tt_sim *sim)
 	}
 }
 
-/* The ranks of a host take turns at its cores. */
+/* The ranks of a host take turns at its cores. Where that leaves some alone and they are few, the system moves them about:
+ * each of them is the one in turn. */
 static tutti_status
 share_cores(struct tt_sim *sim)
 {
 	const struct tt_map *map = sim->job->map;
-	const int cores = sim->job->facts.cores;
+	const int cores = sim->job->facts.cores, n = map->nranks;
 	void *memory, *ranks;
 	int *here;
 
-	TT_TRY(tt_alloc((size_t)map->nranks, sizeof(*sim->core_of), "the cores of the ranks", &memory));
+	sim->placements = map->nhosts == 1 && n > cores && n % cores != 0 && n <= MOST_MOVED ? n : 1;
+	TT_TRY(
+	    tt_alloc((size_t)sim->placements * (size_t)n, sizeof(*sim->core_of), "the cores of the ranks", &memory));
 	sim->core_of = memory;
 	TT_TRY(tt_alloc((size_t)map->nhosts, sizeof(*here), "the ranks of the hosts", &ranks));
 	here = ranks;
-	for (int r = 0; r < map->nranks; r++) {
-		const int host = map->place[r].host;
+	for (int turn = 0; turn < sim->placements; turn++) {
+		memset(here, 0, (size_t)map->nhosts * sizeof(*here));
+		for (int i = 0; i < n; i++) {
+			const int r = (i + turn) % n, host = map->place[r].host;
 
-		sim->core_of[r] = host * cores + here[host]++ % cores;
+			sim->core_of[turn * n + r] = host * cores + here[host]++ % cores;
+		}
 	}
 	tt_free(ranks);
 	return TUTTI_OK;
