@@ -150,9 +150,10 @@ print_speeds(const struct tt_settings *settings)
 	printf("\n%-22s %-16s %-12s %s\n", "speed of this machine", "value", "from", "meaning");
 	for (int i = 0; i < TT_CONSTANTS; i++) {
 		const struct tt_constant_info *info = tt_constant_info((enum tt_constant)i);
-		char value[64];
+		char number[32], value[64];
 
-		snprintf(value, sizeof value, "%.5g %s", profile.constants.value[i], info->unit);
+		tt_constant_print(&profile.constants, (enum tt_constant)i, number, sizeof number);
+		snprintf(value, sizeof value, "%s %s", number, info->unit);
 		printf("%-22s %-16s %-12s %s\n", info->name, value,
 		    tt_constant_source_name((enum tt_constant_source)profile.constants.source[i]), info->meaning);
 	}

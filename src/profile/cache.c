@@ -65,7 +65,7 @@ tt_profile_path(uint64_t host, bool make, char *path, size_t capacity)
 
 	if (!directory_of(make, directory, sizeof(directory)))
 		return false;
-	snprintf(path, capacity, "%s/%016" PRIx64 ".profile", directory, host);
+	snprintf(path, capacity, "%s/%016" PRIx64 "-%d.profile", directory, host, TT_PROFILE_VERSION);
 	return true;
 }
 

@@ -25,7 +25,7 @@
 #include "topology/host.h"
 #include "topology/host_file.h"
 
-#define FIRST_LINE "# Tutti profile 3"
+#define FIRST_WORDS "# Tutti profile "
 
 static uint64_t
 mix(uint64_t hash, const char *text)
@@ -84,8 +84,8 @@ tt_profile_print(const struct tt_profile *profile, char *text, size_t capacity)
 {
 	size_t used = 0;
 
-	put(text, capacity, &used, "%s\nhost %016" PRIx64 "\ncpu %s\nkernels %s\n", FIRST_LINE, profile->host,
-	    profile->cpu_model, profile->kernels);
+	put(text, capacity, &used, FIRST_WORDS "%d\nhost %016" PRIx64 "\ncpu %s\nkernels %s\n", TT_PROFILE_VERSION,
+	    profile->host, profile->cpu_model, profile->kernels);
 	for (int i = 0; i < TT_CONSTANTS; i++) {
 		const struct tt_constant_info *info = tt_constant_info((enum tt_constant)i);
 		const enum tt_constant_source source = (enum tt_constant_source)profile->constants.source[i];
@@ -150,6 +150,22 @@ parse_line(const char *line, struct tt_profile *profile, bool *has_host)
 	return parse_constant(line, &profile->constants);
 }
 
+static tutti_status
+check_version(const char *text)
+{
+	char *end;
+	long version;
+
+	if (strncmp(text, FIRST_WORDS, sizeof(FIRST_WORDS) - 1) != 0)
+		return tt_fail(
+		    TUTTI_ERR_ARGUMENT, -1, "it does not begin with \"" FIRST_WORDS "%d\"", TT_PROFILE_VERSION);
+	version = strtol(text + sizeof(FIRST_WORDS) - 1, &end, 10);
+	if (version != TT_PROFILE_VERSION || *end != '\n')
+		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "it is for another version of Tutti (%ld; this one reads %d)",
+		    version, TT_PROFILE_VERSION);
+	return TUTTI_OK;
+}
+
 tutti_status
 tt_profile_parse(const char *text, struct tt_profile *profile)
 {
@@ -158,8 +174,7 @@ tt_profile_parse(const char *text, struct tt_profile *profile)
 	int number = 0;
 
 	tt_constants_init(&read.constants);
-	if (strncmp(text, FIRST_LINE "\n", sizeof(FIRST_LINE)) != 0)
-		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "it does not begin with \"%s\"", FIRST_LINE);
+	TT_TRY(check_version(text));
 	while (*text != '\0') {
 		const size_t len = strcspn(text, "\n");
 		char line[256];
@@ -208,7 +223,8 @@ tt_profile_read(const char *path, struct tt_profile *profile)
 	if (tt_profile_parse(text, profile) != TUTTI_OK) {
 		const tutti_error error = *tt_last_error();
 
-		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "%.200s is no profile: %.128s; `tutti tune` writes one", path,
+		return tt_fail(TUTTI_ERR_ARGUMENT, -1,
+		    "the profile %.200s cannot be used: %.128s; `tutti tune -o FILE` writes a new one", path,
 		    error.message);
 	}
 	snprintf(profile->from, sizeof(profile->from), "%s", path);

@@ -8,7 +8,8 @@
  *
  * A profile belongs to a kind of host: a hash of its processor, caches and NUMA nodes, and of the instruction set that
  * the reductions use. One that belongs to another kind, or cannot be read, is not used. That a profile cannot be
- * written is no failure.
+ * written is no failure. Each version keeps its own: programs with different versions of the library do not replace each
+ * other's again and again.
  */
 #ifndef TT_PROFILE_PROFILE_H
 #define TT_PROFILE_PROFILE_H
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "select/constants.h"
 
+#define TT_PROFILE_VERSION 3 /* of the constants and what they mean; part of the name of what is kept */
 #define TT_PROFILE_TEXT 16384 /* most bytes of a profile's file */
 #define TT_PROFILE_PATH 4096
 

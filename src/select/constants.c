@@ -4,6 +4,7 @@
  */
 #include "select/constants.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define INFO(number, name, unit, value, meaning) {name, unit, meaning, value},
@@ -72,6 +73,15 @@ tt_constants_worst(struct tt_constants *constants, const struct tt_constants *ot
 			constants->source[i] = other->source[i];
 		}
 	}
+}
+
+void
+tt_constant_print(const struct tt_constants *constants, enum tt_constant constant, char *text, size_t capacity)
+{
+	const bool is_size = strcmp(infos[constant].unit, "B") == 0;
+
+	snprintf(text, capacity, is_size && constants->value[constant] < 1e12 ? "%.0f" : "%.5g",
+	    constants->value[constant]);
 }
 
 double

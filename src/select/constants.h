@@ -85,6 +85,8 @@ void tt_constants_set(
 /* The worse of both machines, constant by constant: every rank waits for the slowest. */
 void tt_constants_worst(struct tt_constants *constants, const struct tt_constants *other);
 
+/* The value as people read it: five digits, all of a size. */
+void tt_constant_print(const struct tt_constants *constants, enum tt_constant constant, char *text, size_t capacity);
 /* In seconds, or seconds per byte. */
 double tt_constant_s(const struct tt_constants *constants, enum tt_constant constant);
 

@@ -31,18 +31,54 @@ put(struct writer *w, const char *format, ...)
 	w->used += n > 0 ? (size_t)n : 0;
 }
 
+/* What the second best spends more on than the best. */
+static const char *
+spends_more_on(const struct tt_candidate *second, const struct tt_candidate *best)
+{
+	static const char *const names[] = {"latency", "the wire", "reducing", "copies"};
+	const double more[] = {second->latency_s - best->latency_s, second->wire_s - best->wire_s,
+	    second->reduce_s - best->reduce_s, second->copy_s - best->copy_s};
+	size_t most = 0;
+
+	for (size_t i = 1; i < TT_COUNT_OF(more); i++)
+		if (more[i] > more[most])
+			most = i;
+	return names[most];
+}
+
+static void
+compare(const struct tt_choice *choice, const struct tt_candidate *candidates, int n, char *text, size_t bytes)
+{
+	const struct tt_candidate *best = NULL, *second = NULL;
+	int used;
+
+	for (int i = 0; i < n; i++)
+		if (candidates[i].algorithm == choice->algorithm)
+			best = &candidates[i];
+		else if (candidates[i].eligible &&
+			 (second == NULL || candidates[i].predicted_s < second->predicted_s))
+			second = &candidates[i];
+	used = snprintf(text, bytes, "it has the lowest predicted time (%.2f us)", choice->predicted_s * 1e6);
+	if (best == NULL || second == NULL)
+		snprintf(text + used, bytes - (size_t)used, ", and nothing else can serve this");
+	else if (second->predicted_s > best->predicted_s)
+		snprintf(text + used, bytes - (size_t)used, "; the next, %s (%.2f us), spends more on %s",
+		    second->algorithm->name, second->predicted_s * 1e6, spends_more_on(second, best));
+	else
+		snprintf(text + used, bytes - (size_t)used, ", as %s has, and comes first in the list",
+		    second->algorithm->name);
+}
+
 static void
 reason(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_choice *choice,
-    char *text, size_t bytes)
+    const struct tt_candidate *candidates, int n, char *text, size_t bytes)
 {
 	if (call->forced != NULL)
 		snprintf(text, bytes, "it was asked for");
 	else if (tt_select_ruled(facts, call) != NULL)
 		snprintf(text, bytes, "TUTTI_ALGORITHM asks for it");
 	else
-		snprintf(text, bytes,
-		    "it has the lowest predicted time (%.2f us) of the algorithms that can serve this",
-		    choice->predicted_s * 1e6);
+		compare(choice, candidates, n, text, bytes);
 }
 
 static void
@@ -95,8 +131,10 @@ put_constants(struct writer *w, const struct tt_select_facts *facts)
 	put(w, "\nprices are made of:\n\n");
 	for (size_t i = 0; i < TT_COUNT_OF(used); i++) {
 		const struct tt_constant_info *info = tt_constant_info(used[i]);
+		char value[32];
 
-		put(w, "  %-14s %10.5g %-5s %-9s %s\n", info->name, facts->constants.value[used[i]], info->unit,
+		tt_constant_print(&facts->constants, used[i], value, sizeof(value));
+		put(w, "  %-14s %10s %-5s %-9s %s\n", info->name, value, info->unit,
 		    tt_constant_source_name((enum tt_constant_source)facts->constants.source[used[i]]),
 		    info->meaning);
 	}
@@ -140,7 +178,7 @@ tt_select_explain(
 	struct tt_candidate candidates[MOST_CANDIDATES];
 	struct writer w = {text, capacity, 0};
 	struct tt_choice choice;
-	char why[128];
+	char why[192];
 	int n;
 
 	if (capacity > 0)
@@ -148,7 +186,7 @@ tt_select_explain(
 	if (tt_select(facts, call, &choice) != TUTTI_OK)
 		return 0;
 	n = tt_select_candidates(facts, call, candidates, MOST_CANDIDATES);
-	reason(facts, call, &choice, why, sizeof(why));
+	reason(facts, call, &choice, candidates, n, why, sizeof(why));
 	if (json)
 		put_json(&w, facts, call, &choice, candidates, n, why);
 	else

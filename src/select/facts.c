@@ -105,9 +105,9 @@ take_work(struct tt_select_facts *facts)
 	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_SHARED);
 	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
 	facts->far_call_s = seconds(facts, TT_CONSTANT_REMOTE_CALL);
-	/* It was measured of memory that this core had in its cache. */
-	facts->far_s_per_byte =
-	    seconds(facts, TT_CONSTANT_REMOTE_BYTE) + excess(facts, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED);
+	/* It was measured of memory that this core had in its cache. What others have in theirs is farther, but only read. */
+	facts->far_s_per_byte = seconds(facts, TT_CONSTANT_REMOTE_BYTE) +
+				excess(facts, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED) / 2;
 	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);
 	if (facts->nnodes > 1) /* who gets the core looks for messages of the others first */
 		facts->turn_s += seconds(facts, TT_CONSTANT_LOOP_LOOK) *

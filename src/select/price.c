@@ -5,8 +5,9 @@
  * The price is LogGP's: α for each message that must wait for another, o for each message beyond those, β and γ for
  * bytes on the wire and bytes reduced, plus copies. Processors move the bytes: β is of a rank that sends and receives at
  * once, less is paid for bytes that go one way; and what does not fit a core's cache costs more. With more ranks than
- * cores all that the ranks of a host do is shared by its cores, if that is longer than what the busiest rank does, and
+ * cores all that the ranks of a core do comes one after the other, if that is longer than what the busiest rank does, and
  * every dependent round costs a turn of the scheduler, which is what makes the algorithms with few rounds win there.
+ * Nothing moves ranks between cores within a call: of unequal cores the fullest counts.
  *
  * Prices are compared on every rank, and ranks may be different machines: this file and the algorithms are compiled so
  * that every product and sum is rounded by itself (no fused multiply-add), and use nothing whose last bit is free.
@@ -53,11 +54,15 @@ total(const struct price *price)
 	return price->latency + price->wire + price->reduce + price->copy;
 }
 
-/* The part of a rank's two buffers that is not in its core's cache. The first to leave it do when they fill half of it. */
+/* The part of what a core's ranks touch that is not in its cache: of each two buffers, but where one has a row for each of
+ * the others the others have a row. The first to leave it do when they fill half of it. */
 static double
-outside_cache(const struct tt_select_facts *facts, double bytes, double crowd)
+outside_cache(const struct tt_select_facts *facts, const struct tt_select_call *call)
 {
-	const double outside = 2 * bytes * crowd / facts->cache_bytes - 0.5;
+	const double bytes = (double)call->bytes, crowd = tt_select_crowd(facts);
+	const bool one_has_all = call->collective == TT_GATHER || call->collective == TT_SCATTER;
+	const double touched = one_has_all ? bytes + crowd * bytes / facts->nranks : 2 * bytes * crowd;
+	const double outside = touched / facts->cache_bytes - 0.5;
 
 	return outside < 0 ? 0 : outside > 1 ? 1 : outside;
 }
@@ -153,13 +158,14 @@ rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call,
 	    .n = (double)call->bytes,
 	    .crowd = tt_select_crowd(facts)};
 
-	const double outside = outside_cache(facts, r.n, r.crowd);
+	const double outside = outside_cache(facts, call);
 
 	r.turn = r.crowd > 1 ? facts->turn_s : 0;
-	/* Of what passes between ranks one side is in a cache, and so is what arrives to be added. */
+	/* Of what passes between ranks one side is in a cache. Of what is added one source of two is, having just arrived, and
+	 * where it is added as it arrives, the rest hides behind its coming. */
 	r.beyond = outside * facts->beyond_s_per_byte / 2;
 	r.kept = facts->kept_s_per_byte + outside * facts->beyond_s_per_byte;
-	r.add = add_rate(facts, algorithm) + outside * facts->beyond_add_s_per_byte / 2;
+	r.add = add_rate(facts, algorithm) + outside * facts->beyond_add_s_per_byte / (r.cost.folded > 0 ? 4 : 2);
 	r.fold = facts->nnodes > 1 ? 0 : facts->copy_s_per_byte / 2;
 	go_far(facts, call, algorithm->flags, &r);
 	r.slices = larger(1, pieces_of(facts, call, algorithm->flags, &r.cost));
@@ -205,7 +211,7 @@ alone(const struct tt_select_facts *facts, const struct rates *r)
 		    c->kept * r->n * r->kept + r->far * r->n * (facts->far_s_per_byte + r->beyond)};
 }
 
-/* All that the ranks of a host have to do, on its cores: what counts where there are more ranks than cores. A message
+/* All that the ranks of a core have to do: what counts where there are more ranks than cores. A message
  * costs its sender and its receiver time, and so does a byte: as much as a rank's that sends one and receives one. */
 static struct price
 together(const struct tt_select_facts *facts, const struct rates *r)
@@ -251,9 +257,11 @@ tt_price(const struct tt_select_facts *facts, const struct tt_select_call *call,
 
 	if (r.turn > 0) {
 		const struct price crowded = together(facts, &r);
+		const double latency = larger(price.latency, crowded.latency);
 
-		if (total(&crowded) > total(&price))
+		if (total(&crowded) - crowded.latency > total(&price) - price.latency)
 			price = crowded;
+		price.latency = latency;
 	}
 	price.wire = larger(price.wire, card_s(facts, candidate->algorithm, r.cost.bytes * r.n));
 	price.latency += beyond_stage(facts, call, candidate->algorithm, total(&price));
@@ -284,10 +292,10 @@ link_class(const struct tt_link_cost *link, double beyond)
 }
 
 void
-tt_price_machine(const struct tt_select_facts *facts, uint64_t bytes, struct tt_machine *machine)
+tt_price_machine(const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_machine *machine)
 {
 	const double crowd = tt_select_crowd(facts), turn = crowd > 1 ? facts->turn_s : 0;
-	const double outside = outside_cache(facts, (double)bytes, crowd);
+	const double outside = outside_cache(facts, call);
 	const double beyond = outside * facts->beyond_s_per_byte, add = outside * facts->beyond_add_s_per_byte / 2;
 
 	*machine = (struct tt_machine){.same_node = link_class(&facts->same_node, beyond / 2),

@@ -12,7 +12,7 @@ void tt_price(const struct tt_select_facts *facts, const struct tt_select_call *
 /* How many pieces of a reasonable size the call's rows have; less than 1 where they are smaller than one. */
 double tt_price_pieces(
     const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_algorithm *algorithm);
-/* For calls of so many bytes. */
-void tt_price_machine(const struct tt_select_facts *facts, uint64_t bytes, struct tt_machine *machine);
+void tt_price_machine(
+    const struct tt_select_facts *facts, const struct tt_select_call *call, struct tt_machine *machine);
 
 #endif /* TT_SELECT_PRICE_H */

@@ -133,6 +133,42 @@ Test(profile, a_broken_or_foreign_file_in_the_cache_is_replaced)
 	}
 }
 
+Test(profile, each_version_keeps_its_own_file_in_the_cache)
+{
+	struct tt_profile profile;
+	char path[TT_PROFILE_PATH], version[32], other[TT_PROFILE_PATH], text[128];
+
+	tt_profile_init(&profile);
+	cr_assert(tt_profile_path(profile.host, true, path, sizeof(path)));
+	snprintf(version, sizeof(version), "-%d.profile", TT_PROFILE_VERSION);
+	cr_assert(ne(ptr, strstr(path, version), NULL));
+	snprintf(other, sizeof(other), "%.*s-%d.profile", (int)(strstr(path, version) - path), path,
+	    TT_PROFILE_VERSION + 1);
+	write_file(other, "theirs\n");
+	cr_assert(eq(int, tt_profile_get(NULL, &quiet, &profile), TUTTI_OK));
+	FILE *file = fopen(other, "r");
+	cr_assert(ne(ptr, file, NULL));
+	cr_expect(ne(ptr, fgets(text, sizeof(text), file), NULL));
+	fclose(file);
+	cr_expect(eq(str, text, "theirs\n"));
+}
+
+Test(profile, one_of_another_version_is_measured_again_in_the_cache_and_refused_where_it_is_asked_for)
+{
+	struct tt_profile profile;
+	char path[TT_PROFILE_PATH], text[64];
+
+	tt_profile_init(&profile);
+	cr_assert(tt_profile_path(profile.host, true, path, sizeof(path)));
+	snprintf(text, sizeof(text), "# Tutti profile %d\nhost 1\n", TT_PROFILE_VERSION - 1);
+	write_file(path, text);
+	cr_expect(eq(int, tt_profile_get(path, &quiet, &profile), TUTTI_ERR_ARGUMENT));
+	cr_expect(ne(ptr, strstr(tt_last_error()->message, "another version"), NULL), "%s", tt_last_error()->message);
+	cr_expect(ne(ptr, strstr(tt_last_error()->message, "tutti tune"), NULL), "%s", tt_last_error()->message);
+	cr_assert(eq(int, tt_profile_get(NULL, &quiet, &profile), TUTTI_OK));
+	cr_expect(has_measured(&profile));
+}
+
 Test(profile, nowhere_to_keep_it_is_no_failure)
 {
 	struct tt_profile profile;

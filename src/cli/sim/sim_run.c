@@ -98,7 +98,7 @@ run_size(const struct tt_sim *sim, const struct plans *plans, const struct tt_al
 	struct tt_machine machine;
 	int slices;
 
-	tt_price_machine(&sim->job->facts, sim->size[size], &machine);
+	tt_price_machine(&sim->job->facts, &call, &machine);
 	TT_TRY(tt_select(&sim->job->facts, &call, &choice));
 	slices = choice.slices < MOST_SLICES ? choice.slices : MOST_SLICES;
 	if ((double)plans->plan[0].nsteps * sim->job->ranks * slices > MOST_STEPS)

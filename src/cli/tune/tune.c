@@ -212,8 +212,10 @@ print_profile(const struct tt_profile *profile)
 	printf("%-16s %12s %-5s %-9s %s\n", "constant", "value", "unit", "from", "meaning");
 	for (int i = 0; i < TT_CONSTANTS; i++) {
 		const struct tt_constant_info *info = tt_constant_info((enum tt_constant)i);
+		char value[32];
 
-		printf("%-16s %12.5g %-5s %-9s %s\n", info->name, profile->constants.value[i], info->unit,
+		tt_constant_print(&profile->constants, (enum tt_constant)i, value, sizeof(value));
+		printf("%-16s %12s %-5s %-9s %s\n", info->name, value, info->unit,
 		    tt_constant_source_name((enum tt_constant_source)profile->constants.source[i]), info->meaning);
 	}
 }
