@@ -34,6 +34,7 @@ struct tt_algorithm_cost {
 	double kept; /* bytes copied from a rank's own memory to its own */
 	double
 	    fill; /* bytes on the wire, or copied in the node stage, until all ranks are busy; of a slice, not of n */
+	double leaves; /* a node, or enters it, whichever is more; 0: what follows from the bytes of its ranks */
 	/* Of all ranks together, where some have less to do than others; 0: all have as much. */
 	double all_messages, all_bytes, all_reduced, all_copied;
 };
@@ -51,6 +52,8 @@ struct tt_algorithm {
 
 extern const struct tt_algorithm *const tt_algorithms[]; /* ends with NULL */
 
+/* What leaves a node of so many members, or enters it, whichever is more, in units of n; of the node with most. */
+double tt_algorithm_leaves(const struct tt_algorithm *algorithm, int nranks, int nnodes, int members);
 /* NULL if there is none of that name. */
 const struct tt_algorithm *tt_algorithm_find(enum tt_collective collective, const char *name);
 /* Can it serve this? If not, *why (static text) says why not. */

@@ -89,7 +89,8 @@ cost(int nranks, int nnodes)
 	return (struct tt_algorithm_cost){.messages = 2.0 * tt_log2_up(nranks),
 	    .bytes = 2 * others / nranks,
 	    .folded = others / nranks,
-	    .reduced = nranks > 1 ? 2 * others / nranks : 1};
+	    .reduced = nranks > 1 ? 2 * others / nranks : 1,
+	    .leaves = nnodes > 1 ? 2 * (nnodes - 1.0) / nnodes : 0};
 }
 
 const struct tt_algorithm tt_all_reduce_halving = {

@@ -38,6 +38,7 @@ cost(int nranks, int nnodes)
 	    .bytes = doublings + (folds ? 1 : 0),
 	    .both = 2 * (doublings + (folds ? 1 : 0)),
 	    .reduced = 2 * (doublings + (folds ? 1 : 0)),
+	    .leaves = nnodes > 1 ? (double)nranks / nnodes * tt_log2_up(nnodes) : 0,
 	    .all_messages = all * doublings + 2 * folded,
 	    .all_bytes = all * doublings + 2 * folded,
 	    .all_reduced = 2 * (all * doublings + folded)};

@@ -109,6 +109,9 @@ cost(int nranks, int nnodes)
 	    .bytes = nranks > 3 ? 2 : others / 2 + 0.5 * (nranks > 1),
 	    .reduced = nranks > 2 ? 1.5 : 1,
 	    .fill = nranks > 2 ? tt_log2_up(nranks) : 0,
+	    .leaves = nnodes == nranks ? 0
+		      : nnodes > 2     ? 4
+				       : 2.5,
 	    .all_messages = 4 * others,
 	    .all_bytes = 2 * others,
 	    .all_reduced = nranks > 1 ? 1.5 * nranks - 1 : 1};

@@ -48,6 +48,7 @@ cost(int nranks, int nnodes)
 	    .overheads = rounds - tt_log2_down(nranks),
 	    .bytes = rounds,
 	    .both = rounds,
+	    .leaves = nnodes > 1 ? tt_log2_up(nnodes) + (nranks > nnodes) : 0, /* a root in the middle of its node */
 	    .all_messages = nranks - 1,
 	    .all_bytes = nranks - 1};
 }

@@ -29,7 +29,7 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return tt_circulant_cost(nranks, BLOCKS, 0);
+	return tt_circulant_cost(nranks, nnodes, BLOCKS, 0);
 }
 
 const struct tt_algorithm tt_broadcast_circulant16 = {

@@ -98,6 +98,7 @@ cost(int nranks, int nnodes)
 	    .both = several ? (nnodes > 2 ? 2 : 1) / members : 0,
 	    .copied = several ? 2 : 1,
 	    .fill = several ? 1 + (nnodes - 2) / members : 1,
+	    .leaves = several,
 	    .all_bytes = several ? nnodes - 1 : 0,
 	    .all_messages = several ? members * (nnodes - 1) : 0};
 }

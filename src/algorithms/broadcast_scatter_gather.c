@@ -66,14 +66,16 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double others = nranks - 1, rounds = tt_log2_up(nranks);
+	const double others = nranks - 1, rounds = tt_log2_up(nranks),
+		     all = others * others / nranks + tt_bruck_hops(nranks, 2);
 
 	return (struct tt_algorithm_cost){.messages = nranks > 2 ? 2 * rounds : rounds,
 	    .overheads = nranks == 2,
 	    .bytes = 2 * others / nranks,
 	    .both = 2 * others / nranks + (nranks > 2 ? 0.5 - 1.0 / nranks : 0),
 	    .all_messages = others + rounds * others,
-	    .all_bytes = others * others / nranks + tt_bruck_hops(nranks, 2)};
+	    .leaves = nnodes > 1 && nnodes < nranks ? all / nnodes : 0,
+	    .all_bytes = all};
 }
 
 const struct tt_algorithm tt_broadcast_scatter_gather = {

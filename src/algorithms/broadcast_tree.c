@@ -80,6 +80,9 @@ cost(int nranks, int nnodes)
 	    .bytes = nranks > 1,
 	    .both = nranks > 3 ? 2 : nranks / 2.0,
 	    .fill = nranks > 2 ? tt_log2_up(nranks) / 2.0 : 0,
+	    .leaves = nnodes == nranks ? 1
+		      : nnodes > 2     ? 2
+				       : 1.5,
 	    .all_messages = 2 * others,
 	    .all_bytes = others};
 }

@@ -110,7 +110,7 @@ double tt_bruck_hops(int nranks, int radix);
 /* Broadcast and reduction of at most 16 blocks, one in each round: see circulant_blocks.c. More than one rank. */
 void tt_build_circulant_broadcast(struct tt_plan *plan, int blocks);
 void tt_build_circulant_reduce(struct tt_plan *plan, int blocks);
-struct tt_algorithm_cost tt_circulant_cost(int nranks, int blocks, double reduced);
+struct tt_algorithm_cost tt_circulant_cost(int nranks, int nnodes, int blocks, double reduced);
 
 /* A group of ranks that share a row: the parts first, first+1, ... first+n-1 of `of` are dealt to its n members. */
 struct tt_lane {

@@ -195,7 +195,7 @@ tt_build_circulant_reduce(struct tt_plan *plan, int blocks)
 }
 
 struct tt_algorithm_cost
-tt_circulant_cost(int nranks, int blocks, double reduced)
+tt_circulant_cost(int nranks, int nnodes, int blocks, double reduced)
 {
 	const double rounds = blocks - 1.0 + tt_log2_up(nranks);
 
@@ -206,6 +206,9 @@ tt_circulant_cost(int nranks, int blocks, double reduced)
 	    .both = nranks > 3 ? 2 : nranks / 2.0,
 	    .folded = reduced / 2 * rounds / blocks,
 	    .reduced = reduced * rounds / blocks,
+	    .leaves = nnodes == nranks ? rounds / blocks
+		      : nnodes > 1     ? (double)nranks / nnodes - 1 + 0.5
+				       : 0,
 	    .all_messages = (double)blocks * (nranks - 1),
 	    .all_bytes = nranks - 1,
 	    .all_reduced = reduced * (nranks - 1)};

@@ -30,7 +30,7 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	return tt_circulant_cost(nranks, BLOCKS, 2);
+	return tt_circulant_cost(nranks, nnodes, BLOCKS, 2);
 }
 
 const struct tt_algorithm tt_reduce_circulant16 = {

@@ -113,6 +113,7 @@ cost(int nranks, int nnodes)
 	    .reduced = 1 + (several ? 2 / members : 0),
 	    .copied = gathered + (several ? 2 * gathered : 0),
 	    .kept = 1 / members,
+	    .leaves = several,
 	    .all_messages = several ? 0 : members - 1,
 	    .all_bytes = several ? 0 : gathered};
 }

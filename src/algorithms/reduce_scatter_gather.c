@@ -80,7 +80,7 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double others = nranks - 1, rounds = tt_log2_up(nranks);
+	const double others = nranks - 1, rounds = tt_log2_up(nranks), all = others + tt_bruck_hops(nranks, 2);
 
 	return (struct tt_algorithm_cost){.messages = 2 * rounds,
 	    .bytes = 2 * others / nranks,
@@ -88,7 +88,8 @@ cost(int nranks, int nnodes)
 	    .folded = others / nranks,
 	    .reduced = nranks > 1 ? 2 * others / nranks : 1,
 	    .all_messages = rounds * nranks + others,
-	    .all_bytes = others + tt_bruck_hops(nranks, 2)};
+	    .leaves = nnodes > 1 && nnodes < nranks ? all / nnodes : 0,
+	    .all_bytes = all};
 }
 
 const struct tt_algorithm tt_reduce_scatter_gather = {

@@ -96,6 +96,9 @@ cost(int nranks, int nnodes)
 	    .folded = nranks == 2,
 	    .reduced = nranks > 1 ? 2 : 1,
 	    .fill = nranks > 2 ? tt_log2_up(nranks) / 2.0 : 0,
+	    .leaves = nnodes == nranks ? 1
+		      : nnodes > 2     ? 2
+				       : 1.5,
 	    .all_messages = 2 * others,
 	    .all_bytes = others,
 	    .all_reduced = nranks > 1 ? 1.5 * nranks - 1 : 1};

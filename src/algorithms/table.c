@@ -37,3 +37,20 @@ tt_algorithm_serves(const struct tt_algorithm *algorithm, const struct tt_shape 
 		*why = reason;
 	return reason == NULL;
 }
+
+double
+tt_algorithm_leaves(const struct tt_algorithm *algorithm, int nranks, int nnodes, int members)
+{
+	const struct tt_algorithm_cost c = algorithm->cost(nranks, nnodes);
+	const double far = nranks > 1 ? (double)(nranks - members) / (nranks - 1) : 0; /* of a rank's messages */
+
+	if (c.leaves > 0 || nnodes < 2)
+		return c.leaves;
+	if ((algorithm->flags & TT_ALG_NODE) != 0)
+		return tt_collective_has_root(algorithm->collective) ? c.bytes : c.bytes * members;
+	if ((algorithm->flags & TT_ALG_NEIGHBOURS) != 0)
+		return c.bytes;
+	if (!tt_collective_has_root(algorithm->collective))
+		return c.bytes * members * far;
+	return (c.bytes > c.all_bytes / nnodes ? c.bytes : c.all_bytes / nnodes) * far;
+}

@@ -8,7 +8,8 @@
  *
  * The rule that keeps it correct: slices on one lane follow each other in the same order on every rank, so
  * messages of a lane match by position; a lane starts its next slice only when all that it posted has ended, so
- * its scratch memory and transfers are free again.
+ * its scratch memory and transfers are free again. The node stage does one step at a time, and lanes take turns at it: its
+ * steps, too, come in one order on every rank.
  *
  * Notes travel with the data: a rank says its own until a message tells it of another, then 0. What a message carries is
  * made of what has been received before it was posted, and so is its note: whoever has a result that depends on a
@@ -41,6 +42,7 @@ struct lane {
 	uint32_t nposted; /* slots in use since the last wait */
 	uint32_t nended; /* of them, from the first, known to have ended */
 	bool waiting_room; /* the last slot was not taken by the transport yet */
+	uint32_t stage_left; /* steps of the node stage, of all slices that it has to run */
 	struct slot *slots;
 	struct iovec *pieces; /* of slot i: 2 * pieces_room from i * 2 * pieces_room */
 	struct iovec *operand_pieces;
@@ -61,6 +63,7 @@ struct tt_executor {
 	struct tt_node_stage *stage; /* NULL: this rank shares no memory */
 	struct iovec *stage_pieces; /* one for each member, twice, and two of room */
 	bool stage_busy;
+	int stage_turn; /* the lane whose step of the node stage is next */
 	uint64_t note; /* of this run, as far as it has been heard of: 0 = there are several */
 };
 
@@ -512,12 +515,37 @@ start_stage(struct tt_executor *x, const struct lane *lane, const struct tt_step
 	x->stage_busy = true;
 }
 
+/* To the next lane that has steps of the node stage left: an order that follows from the plan, the slices and the window
+ * alone. A step waits only for steps before it in this order, on its own node or, through its slice's messages, on others. */
+static void
+pass_turn(struct tt_executor *x)
+{
+	x->lanes[x->stage_turn].stage_left--;
+	for (int i = 0; i < x->run.window; i++) {
+		x->stage_turn = x->stage_turn + 1 < x->run.window ? x->stage_turn + 1 : 0;
+		if (x->lanes[x->stage_turn].stage_left > 0)
+			return;
+	}
+}
+
+static uint32_t
+stage_steps(const struct tt_plan *plan)
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < plan->nsteps; k++)
+		n += plan->steps[k].kind >= TT_NODE_ALL_REDUCE;
+	return n;
+}
+
 static tutti_status
 stage_step(struct tt_executor *x, const struct lane *lane, const struct tt_step *step, int *moved)
 {
 	const void *mark;
 	tutti_status status;
 
+	if (lane != &x->lanes[x->stage_turn])
+		return TUTTI_IN_PROGRESS;
 	if (!x->stage_busy)
 		start_stage(x, lane, step);
 	status = tt_node_stage_advance(x->stage, moved, &x->fault.peer, &mark);
@@ -530,6 +558,8 @@ stage_step(struct tt_executor *x, const struct lane *lane, const struct tt_step 
 	x->stage_busy = status == TUTTI_IN_PROGRESS;
 	if (status == TUTTI_OK && !tt_node_stage_agreed(x->stage))
 		x->note = 0;
+	if (status == TUTTI_OK)
+		pass_turn(x);
 	return status;
 }
 
@@ -586,6 +616,7 @@ lane_advance(struct tt_executor *x, int index, int *moved)
 tutti_status
 tt_executor_start(struct tt_executor *x, const struct tt_run *run)
 {
+	const uint32_t in_plan = stage_steps(run->plan);
 	int moved = 0;
 
 	assert(!x->running && run->window >= 1 && run->window <= TT_EXECUTOR_LANES);
@@ -595,11 +626,13 @@ tt_executor_start(struct tt_executor *x, const struct tt_run *run)
 	x->note = run->note;
 	x->fault = (struct tt_run_fault){.status = TUTTI_OK, .peer = -1};
 	x->running = true;
+	x->stage_turn = 0;
 	for (int i = 0; i < run->window; i++) {
 		struct lane *lane = &x->lanes[i];
 
 		lane->pc = 0;
 		lane->slice = i;
+		lane->stage_left = in_plan * (uint32_t)((run->operands.slices - 1 - i) / run->window + 1);
 		lane->nposted = lane->nended = 0;
 		lane->waiting_room = false;
 		lane->scratch.like = tt_operand_like(&x->run.operands);
@@ -626,6 +659,8 @@ tt_executor_adopt(struct tt_executor *x, const struct tt_run *run)
 	x->lanes[0].pc = 0;
 	x->lanes[0].slice = 0;
 	x->lanes[0].nposted = x->lanes[0].nended = 0;
+	x->lanes[0].stage_left = 1;
+	x->stage_turn = 0;
 }
 
 tutti_status

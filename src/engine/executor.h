@@ -48,8 +48,7 @@ struct tt_executor;
 
 /* staging_bytes: bound of the scratch memory of all lanes together. */
 tutti_status tt_executor_create(struct tt_ports *ports, size_t staging_bytes, struct tt_executor **executor);
-/* Plans with steps of the node stage need one; it outlives the executor. Such plans run with a window of 1, so that
- * their steps come in the same order on every rank. */
+/* Plans with steps of the node stage need one; it outlives the executor. Every rank of a node has as many of them. */
 tutti_status tt_executor_use_stage(struct tt_executor *executor, struct tt_node_stage *stage);
 void tt_executor_destroy(struct tt_executor *executor);
 

@@ -74,22 +74,35 @@ has_rows(const struct tt_select_facts *facts, enum tt_collective collective)
 	       tt_collective_out_rows(collective, facts->nranks) > 1;
 }
 
+/* Messages between hosts that the node stage feeds are larger: each slice costs the members of a node their meetings, and
+ * where they share cores, turns of the scheduler. */
+#define CHUNKS_BETWEEN_HOSTS 2
+#define CROWDED_CHUNKS_BETWEEN_HOSTS 8
+
+/* The part of n that is in one message. */
+static double
+message_of(const struct tt_algorithm_cost *cost)
+{
+	const double posted = cost->messages - cost->meetings + cost->overheads;
+
+	if (cost->all_messages > 0 && cost->all_bytes > 0)
+		return cost->all_bytes / cost->all_messages;
+	return posted >= 1 && cost->bytes > 0 ? cost->bytes / posted : 1;
+}
+
 /* Pieces that follow each other: slices, or chunks of the node stage. */
 static double
 pieces_of(const struct tt_select_facts *facts, const struct tt_select_call *call, unsigned flags,
     const struct tt_algorithm_cost *cost)
 {
-	const double posted = cost->messages + cost->overheads;
-	const double rows = has_rows(facts, call->collective) ? facts->nranks : 1;
-	double message = (double)call->bytes;
+	const double rows = has_rows(facts, call->collective) ? facts->nranks : 1, n = (double)call->bytes;
 
-	if ((flags & TT_ALG_NODE) != 0)
-		return larger(1, message / rows / facts->stage.chunk_least);
-	if (cost->all_messages > 0 && cost->all_bytes > 0)
-		message *= cost->all_bytes / cost->all_messages;
-	else if (posted >= 1 && cost->bytes > 0)
-		message *= cost->bytes / posted;
-	return message / facts->chunk_bytes;
+	if ((flags & TT_ALG_NODE) == 0)
+		return n * message_of(cost) / facts->chunk_bytes;
+	if (facts->nhosts == 1)
+		return larger(1, n / rows / facts->stage.chunk_least);
+	return n * message_of(cost) / facts->chunk_bytes /
+	       (tt_select_crowd(facts) > 1 ? CROWDED_CHUNKS_BETWEEN_HOSTS : CHUNKS_BETWEEN_HOSTS);
 }
 
 /* The node stage does all in one step, and little in one meeting, each whole by whoever wants the result. */
@@ -172,23 +185,21 @@ rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call,
 	return r;
 }
 
-/* What all ranks of a host put through the card they share. */
+/* How long the card takes that the ranks of a host share. */
 static double
-card_s(const struct tt_select_facts *facts, const struct tt_algorithm *algorithm, double bytes)
+card_s(const struct tt_select_facts *facts, const struct tt_algorithm *algorithm, double n)
 {
-	double leaving; /* the host */
-
 	if (facts->nnodes == 1 || facts->card_s_per_byte <= 0)
 		return 0;
-	if (tt_collective_has_root(algorithm->collective))
-		leaving = bytes; /* the root's, or one rank's of each host */
-	else if ((algorithm->flags & TT_ALG_NODE) != 0)
-		leaving = bytes * facts->most_per_node;
-	else if ((algorithm->flags & TT_ALG_NEIGHBOURS) != 0)
-		leaving = bytes;
-	else
-		leaving = bytes * facts->most_per_node * (facts->nnodes - 1) / facts->nnodes;
-	return leaving * facts->card_s_per_byte;
+	return tt_algorithm_leaves(algorithm, facts->nranks, facts->nnodes, facts->most_per_node) * n *
+	       facts->card_s_per_byte;
+}
+
+/* What processors do meanwhile: while a slice is on the wire they copy and add others. */
+static double
+beside_card(const struct rates *r, const struct price *price)
+{
+	return (price->reduce + price->copy) * (1 - 1 / r->slices);
 }
 
 /* The rank that has most to do, on a core of its own, or half of the time: what it waits for is done in between. */
@@ -263,7 +274,7 @@ tt_price(const struct tt_select_facts *facts, const struct tt_select_call *call,
 			price = crowded;
 		price.latency = latency;
 	}
-	price.wire = larger(price.wire, card_s(facts, candidate->algorithm, r.cost.bytes * r.n));
+	price.wire = larger(price.wire, card_s(facts, candidate->algorithm, r.n) - beside_card(&r, &price));
 	price.latency += beyond_stage(facts, call, candidate->algorithm, total(&price));
 	candidate->single_copy = r.far > 0;
 	candidate->latency_s = price.latency;

@@ -89,8 +89,8 @@ cut(const struct tt_select_facts *facts, const struct tt_select_call *call, stru
 {
 	const double slices = tt_price_pieces(facts, call, choice->algorithm);
 
-	if ((choice->algorithm->flags & TT_ALG_NODE) != 0)
-		return; /* the stage has chunks of its own, and its steps must come in one order: one slice at a time */
+	if ((choice->algorithm->flags & TT_ALG_NODE) != 0 && facts->nhosts == 1)
+		return; /* the stage has chunks of its own, and no processor waits for a card meanwhile */
 	choice->slices = slices < 1 ? 1 : slices > 1e6 ? 1000000 : (int)slices;
 	choice->window = choice->slices < facts->lanes ? choice->slices : facts->lanes;
 	if (choice->window < 1)

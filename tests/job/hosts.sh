@@ -29,6 +29,7 @@ usage: hosts.sh [options] [--] PROGRAM [ARGUMENT...]
   -a          wait for all ranks when one fails, instead of ending the others
   -l          begin each line of output with [host.rank]
   -p          host H runs on core H only, of those that are here (modulo their number)
+  -m          hosts say that they are machines of their own (each has its own boot id): prices are those of a network
 The ranks see TUTTI_RANK, TUTTI_SIZE, TUTTI_LOCAL_RANK, TUTTI_LOCAL_SIZE, TUTTI_ROOT, TUTTI_SECRET_FILE and
 HOSTS_HOST, the number of their host. Host H is called hostH; its card ethC has the address 10.213.C.(H+1) (without -6).
 Status: the first failing rank's, else 0; 77 if namespaces are not permitted here.
@@ -55,10 +56,10 @@ next_end() { # PID...
 # ---- this script -----------------------------------------------------------------------------------------------------
 
 outside() {
-	export HOSTS_N=2 HOSTS_G=1 HOSTS_RATE='' HOSTS_LIMIT='' HOSTS_KILL='' HOSTS_CUT='' HOSTS_ALL='' HOSTS_LABEL='' HOSTS_CARDS=1 HOSTS_PIN='' HOSTS_QUIET='' HOSTS_IPV6=''
+	export HOSTS_N=2 HOSTS_G=1 HOSTS_RATE='' HOSTS_LIMIT='' HOSTS_KILL='' HOSTS_CUT='' HOSTS_ALL='' HOSTS_LABEL='' HOSTS_CARDS=1 HOSTS_PIN='' HOSTS_QUIET='' HOSTS_IPV6='' HOSTS_MACHINES=''
 	local option inside as_root=()
 
-	while getopts n:g:s:r:t:k:c:q:alph6 option; do
+	while getopts n:g:s:r:t:k:c:q:almph6 option; do
 		case $option in
 		n) HOSTS_N=$OPTARG ;;
 		g) HOSTS_G=$OPTARG ;;
@@ -69,6 +70,7 @@ outside() {
 		c) HOSTS_CUT+=" $OPTARG" ;;
 		a) HOSTS_ALL=1 ;;
 		l) HOSTS_LABEL=1 ;;
+		m) HOSTS_MACHINES=1 ;;
 		p) HOSTS_PIN=1 ;;
 		q) HOSTS_QUIET+=" $OPTARG" ;;
 		6) HOSTS_IPV6=1 ;;
@@ -205,6 +207,10 @@ address() { # CARD
 	fi
 }
 
+be_a_machine() {
+	echo "$HOSTS_HOST-${HOSTS_SECRET:0:16}" >/dev/shm/.boot && mount --bind /dev/shm/.boot /proc/sys/kernel/random/boot_id
+}
+
 run_rank() { # PROGRAM...
 	if [ -n "$HOSTS_LABEL" ]; then
 		set -o pipefail
@@ -232,6 +238,7 @@ host() { # HOST TOLD GO PROGRAM...
 		address "$card" && ip link set "eth$card" up || fail "no network on host $HOSTS_HOST"
 		shape "eth$card" "$card"
 	done
+	[ -z "$HOSTS_MACHINES" ] || be_a_machine 2>/dev/null || fail "skipped: no boot id of its own for host $HOSTS_HOST" 77
 	[ -z "$HOSTS_PIN" ] || pin || fail "host $HOSTS_HOST cannot have a core of its own"
 	export TUTTI_SECRET_FILE=/dev/shm/.secret
 	(umask 077 && echo "$HOSTS_SECRET" >$TUTTI_SECRET_FILE)

@@ -7,6 +7,9 @@
  * reduce_scatter what it adds for the ranks of others; all_gather, gather and all_to_all its ranks' rows for others;
  * scatter the rows for others, from the root's node; broadcast n from all nodes but one; reduce n from all but the
  * root's. The plans may need 2 % more than the most that a node must send.
+ *
+ * And what the selector takes to leave a node, or to enter it, is about what every algorithm's plans let: where it is not,
+ * another one would be chosen for a slow network.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +141,73 @@ check_all(const struct tt_algorithm *algorithm)
 	}
 }
 
+/* The busier way of the node that has most. */
+static double
+passes(const struct job *job)
+{
+	double in[MOST] = {0}, out[MOST] = {0}, most = 0;
+
+	for (int r = 0; r < job->nranks; r++)
+		for (uint32_t s = 0; s < job->plans[r].nsteps; s++) {
+			const struct tt_step *step = &job->plans[r].steps[s];
+
+			if (step->kind != TT_SEND || job->node_of[step->peer] == job->node_of[r])
+				continue;
+			out[job->node_of[r]] += elements(&job->plans[r].spans[step->span]);
+			in[job->node_of[step->peer]] += elements(&job->plans[r].spans[step->span]);
+		}
+	for (int node = 0; node < job->nnodes; node++) {
+		most = in[node] > most ? in[node] : most;
+		most = out[node] > most ? out[node] : most;
+	}
+	return most;
+}
+
+static void
+check_price(const struct tt_algorithm *algorithm, int nodes, int each, int root)
+{
+	const int nranks = nodes * each, rows = tt_collective_in_rows(algorithm->collective, nranks),
+		  out_rows = tt_collective_out_rows(algorithm->collective, nranks);
+	int node_of[MOST];
+	struct job job;
+	double said, is;
+
+	for (int r = 0; r < nranks; r++)
+		node_of[r] = r / each;
+	job_make(&job, algorithm, nranks, root, OUT_OF_PLACE, node_of, nodes);
+	is = passes(&job) / COUNT / (rows > out_rows ? rows : out_rows);
+	said = tt_algorithm_leaves(algorithm, nranks, nodes, each);
+	checked++;
+	if (said < 0.6 * is || said > 4.5 * is) {
+		failed++;
+		fprintf(stderr,
+		    "not ok: %s %s, %d nodes of %d ranks, root %d: %g n leave a node, it is priced as %g n\n",
+		    tt_collective_name(algorithm->collective), algorithm->name, nodes, each, root, is, said);
+	}
+	job_drop(&job);
+}
+
+static void
+check_prices(const struct tt_algorithm *algorithm)
+{
+	static const int shapes[][2] = {{2, 1}, {4, 1}, {7, 1}, {8, 1}, {2, 2}, {3, 2}, {4, 2}, {8, 2}, {2, 4},
+	    {4, 4}, {8, 4}, {16, 4}, {4, 8}, {2, 8}, {3, 3}};
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		static const int any_node;
+		const struct tt_shape shape = {.collective = algorithm->collective,
+		    .nranks = shapes[i][0] * shapes[i][1],
+		    .nnodes = shapes[i][0],
+		    .node_of = &any_node};
+		const char *why;
+
+		if (tt_algorithm_serves(algorithm, &shape, &why) &&
+		    ((algorithm->flags & TT_ALG_NODE) == 0 || shapes[i][1] > 1))
+			for (int root = 0; root < (tt_collective_has_root(algorithm->collective) ? 2 : 1); root++)
+				check_price(algorithm, shapes[i][0], shapes[i][1], root);
+	}
+}
+
 int
 main(void)
 {
@@ -153,6 +223,9 @@ main(void)
 	for (int c = 0; c < TT_COLLECTIVES; c++)
 		if (names[c] != NULL)
 			check_all(tt_algorithm_find((enum tt_collective)c, names[c]));
+	for (size_t i = 0; tt_algorithms[i] != NULL; i++)
+		if ((tt_algorithms[i]->flags & TT_ALG_ONE_NODE) == 0 && tt_algorithms[i]->collective != TT_BARRIER)
+			check_prices(tt_algorithms[i]);
 	printf("%ld checked, %ld failed\n", checked, failed);
 	return failed == 0 ? 0 : 1;
 }
