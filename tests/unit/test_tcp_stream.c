@@ -333,6 +333,53 @@ Test(tcp_stream, the_byte_behind_a_message_is_left_where_an_acknowledgement_woul
 	tt_stream_fini(&b);
 }
 
+/* A message of 1000 bytes; returns how many bytes went over the wire for it, read in pieces of at most `split`. */
+static size_t
+middling(struct tt_stream *from, struct tt_stream *to, uint64_t number, size_t split)
+{
+	static unsigned char wire[70000];
+	struct message out, in;
+	uint64_t random = number;
+	size_t here, first = 0;
+
+	make_message(&out, 1, number, 1000, true, &random);
+	make_message(&in, 1, number, 1000, false, &random);
+	tt_stream_recv(to, &in.transfer);
+	tt_stream_send(from, &out.transfer);
+	here = take(from, wire, sizeof(wire));
+	while (first < here) {
+		const size_t room = asks_for(to), most = room < split ? room : split;
+		const size_t n = most < here - first ? most : here - first;
+
+		cr_assert(give(to, wire + first, n), "a fault: %s", to->fault);
+		first += n;
+	}
+	cr_assert(arrived(&in, number));
+	free(out.bytes);
+	free(in.bytes);
+	return here;
+}
+
+Test(tcp_stream, within_a_host_a_kernel_that_knows_only_small_messages_sees_one_large_piece, .timeout = 60)
+{
+	static const size_t splits[] = {1, 100, 5000, SIZE_MAX};
+
+	for (int k = 0; k < 8; k++) {
+		struct tt_stream a, b;
+		size_t large = 0;
+
+		open_stream(&a, LANES);
+		open_stream(&b, LANES);
+		a.sips = k < 4;
+		b.sips = k % 2 == 0;
+		for (uint64_t number = 0; number < 40; number++)
+			large += middling(&a, &b, number, splits[k % 4]) > 30000;
+		cr_assert(eq(sz, large, (size_t)a.sips));
+		tt_stream_fini(&a);
+		tt_stream_fini(&b);
+	}
+}
+
 /* What is on the way on one channel: the next reader may not want it yet. */
 struct pipe {
 	unsigned char bytes[8192];

@@ -45,7 +45,7 @@ tt_stream_init(struct tt_stream *stream, uint32_t lanes, void *scratch, size_t s
 	stream->channels[0] = &stream->first;
 	stream->nchannels = 1;
 	stream->credit_units = (uint32_t)(lane_bytes(lanes) / TT_UNIT);
-	/* A quarter: credit that is free but not yet given back (less than a quarter too) never stops a message. */
+	/* A quarter: credit that is free but not yet given back (less than half) never stops a message. */
 	stream->eager_most = tt_min_size(EAGER_BYTES_MOST, lane_bytes(lanes) / 4);
 	return TUTTI_OK;
 }
@@ -156,7 +156,7 @@ void
 tt_stream_tell(struct tt_stream *stream, struct tt_lane *lane)
 {
 	const bool grant = lane->grant_next != NULL && lane->granted < TT_GRANTS;
-	const bool credit = lane->units_used - lane->units_told >= stream->credit_units / 4;
+	const bool credit = lane->units_used - lane->units_told >= stream->credit_units / 2;
 
 	if (lane->in_control || !(grant || credit))
 		return;

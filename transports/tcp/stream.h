@@ -109,6 +109,7 @@ struct tt_input {
 	struct tt_sum sum;
 	bool small; /* the frame that has been begun is a whole small message */
 	bool owed; /* the byte behind a batch was left in the kernel */
+	bool padding; /* what came last meant nothing, and more of it may follow */
 	bool measured; /* no more was asked for than is awaited .. */
 	size_t asked; /* .. or anything, up to so much */
 	uint32_t unanswered; /* frames that came since something was written or, most likely, acknowledged */
@@ -136,6 +137,9 @@ struct tt_stream {
 	size_t eager_most;
 	bool sums; /* bytes of messages are followed by a checksum */
 	bool sips; /* read no more than what is awaited: see stream_in.c */
+	uint32_t
+	    middling; /* messages that went out, of a size that a kernel which knows only small ones acknowledges at once */
+	bool padded; /* it has seen a large piece since */
 	uint32_t unmatched; /* receives posted whose heads have not come, but for passive ones */
 	struct tt_lane *likely; /* where the last of them was posted */
 	struct tt_channel first;

@@ -20,7 +20,9 @@
 #define UNANSWERED_MOST 4 /* frames; a connection begins with 10 segments that may be on their way */
 #define SMALL_BYTES ((size_t)16 << 10) /* a byte that is left keeps a kernel's memory, too, from being used again */
 #define STAGE_ALIGNMENT 16 /* of the frame behind a byte that was left */
-#define BULK_BYTES ((size_t)16 << 10) /* of a message still to come: the stage then takes one more head only */
+#define BULK_BYTES ((size_t)16 << 10) /* of a message still to come: the stage then takes one more head only .. */
+#define HEADS_BYTES \
+	512 /* .. and so many where such a message is due, for its bytes to go where they belong at once */
 
 bool
 tt_stream_fault(struct tt_stream *stream, const char *what)
@@ -66,7 +68,8 @@ awaited(const struct tt_stream *stream, const struct tt_input *in)
 	const size_t here = in->stage_last - in->stage_first;
 	size_t bytes;
 
-	if (!stream->sips || in != &stream->first.in || in->unanswered == 0 || in->unanswered >= UNANSWERED_MOST)
+	if (!stream->sips || in != &stream->first.in || in->unanswered == 0 || in->unanswered >= UNANSWERED_MOST ||
+	    in->padding)
 		return 0;
 	if (in->left > 0 || in->sum_due) {
 		bytes = in->left + (in->sum_due ? TT_SUM_BYTES : 0);
@@ -76,6 +79,25 @@ awaited(const struct tt_stream *stream, const struct tt_input *in)
 		return 0;
 	bytes = TT_FRAME_LONG + next->bytes + (stream->sums && next->bytes > 0 ? TT_SUM_BYTES : 0) + in->owed;
 	return bytes > here ? bytes - here : 0;
+}
+
+static bool
+is_bulk_due(const struct tt_stream *stream)
+{
+	const tutti_transfer *next = stream->likely != NULL ? stream->likely->match_next : NULL;
+
+	return stream->granted > 0 || (next != NULL && next->bytes > BULK_BYTES);
+}
+
+/* How much the stage takes of what comes behind `direct` bytes. */
+static size_t
+stage_room(const struct tt_stream *stream, const struct tt_input *in, size_t direct)
+{
+	const size_t room = sizeof(in->stage) - in->stage_last;
+
+	if (direct >= BULK_BYTES)
+		return tt_min_size(room, TT_SUM_BYTES + TT_FRAME_LONG);
+	return direct == 0 && in->left == 0 && is_bulk_due(stream) ? tt_min_size(room, HEADS_BYTES) : room;
 }
 
 int
@@ -109,9 +131,7 @@ tt_stream_input(struct tt_stream *stream, int index, struct iovec pieces[TT_INPU
 	in->stage_first = 0;
 	if (in->owed && in->left == 0 && in->stage_last == 0)
 		in->stage_first = in->stage_last = STAGE_ALIGNMENT - 1;
-	room = sizeof(in->stage) - in->stage_last;
-	if (in->direct_bytes >= BULK_BYTES)
-		room = tt_min_size(room, TT_SUM_BYTES + TT_FRAME_LONG);
+	room = stage_room(stream, in, in->direct_bytes);
 	if (want > 0 && want - in->direct_bytes <= room) {
 		room = want - in->direct_bytes;
 		in->measured = true;
@@ -338,6 +358,18 @@ check_sum(struct tt_stream *stream, struct tt_input *in)
 	return true;
 }
 
+/* One byte, most often; or padding, of which no more shall be left in the kernel than of anything else. */
+static void
+skip_nothing(struct tt_input *in)
+{
+	const size_t first = in->stage_first;
+
+	while (in->stage_first < in->stage_last && in->stage[in->stage_first] == TT_FRAME_NOTHING)
+		in->stage_first++;
+	in->padding = in->stage_first - first > 1;
+	in->owed = false;
+}
+
 /* One thing out of the stage: bytes, a checksum, a frame. TUTTI_IN_PROGRESS: more bytes are needed for that. */
 static tutti_status
 parse_one(struct tt_stream *stream, struct tt_channel *channel)
@@ -360,10 +392,10 @@ parse_one(struct tt_stream *stream, struct tt_channel *channel)
 		return check_sum(stream, in) ? TUTTI_OK : TUTTI_ERR_PEER;
 	}
 	if (at[0] == TT_FRAME_NOTHING && channel == &stream->first) {
-		in->stage_first++;
-		in->owed = false;
+		skip_nothing(in);
 		return TUTTI_OK;
 	}
+	in->padding = false;
 	n = tt_frame_bytes(at[0]);
 	if (n > here)
 		return TUTTI_IN_PROGRESS;

@@ -14,6 +14,9 @@
 
 #define CHUNK_GRAIN 4096
 #define CHUNK_LEAST ((size_t)16 << 10)
+#define MIDDLING_BYTES 384 /* and more, of a message: see add_nothing() .. */
+#define MIDDLING_MOST 8 /* .. after so many, what they cost is as much as the padding does */
+#define PADDING_BYTES ((size_t)32 << 10) /* one segment within a host */
 
 /* Own bytes: copied, so that they outlive whatever they describe. */
 static void
@@ -162,6 +165,7 @@ write_eager(struct tt_stream *stream, struct tt_lane *lane, tutti_transfer *tran
 	/* A grant for a small message: the other side expects a large one. It finds out by the head. */
 	take_grant(lane, tt_pending_of(transfer)->number, &grant);
 	write_head(stream, lane, transfer, TT_FRAME_EAGER);
+	stream->middling += transfer->bytes >= MIDDLING_BYTES;
 	begin_payload(stream, &stream->first.out, transfer, transfer->bytes);
 }
 
@@ -275,7 +279,7 @@ write_control(struct tt_stream *stream)
 			write_grant(stream, lane);
 			continue;
 		}
-		if (lane->units_used - lane->units_told >= stream->credit_units / 4)
+		if (lane->units_used - lane->units_told >= stream->credit_units / 2)
 			write_credit(stream, lane);
 		lane->in_control = false;
 		stream->control_first = lane->control_next;
@@ -341,17 +345,35 @@ fill_batch(struct tt_stream *stream, int index)
 	write_messages(stream, index, index == 0 ? TT_BATCH_BYTES : 1);
 }
 
+/* A byte that means nothing. Once, within a host, it is many: the peer's kernel acknowledges when more has come than the
+ * largest segment it has seen, and as long as it has seen only small ones, that is after almost every message. */
+static void
+add_nothing(struct tt_stream *stream, struct tt_output *out)
+{
+	static const unsigned char nothing[PADDING_BYTES] = {TT_FRAME_NOTHING};
+	const bool large = out->bytes >= PADDING_BYTES;
+
+	if (stream->padded || large || !stream->sips || stream->middling < MIDDLING_MOST) {
+		stream->padded |= large;
+		add_text(out, nothing, 1);
+		return;
+	}
+	stream->padded = true;
+	out->pieces[out->npieces++] = (struct iovec){(void *)nothing, sizeof(nothing)};
+	out->bytes += sizeof(nothing);
+	out->planned += sizeof(nothing);
+}
+
 static void
 make_batch(struct tt_stream *stream, int index)
 {
-	static const unsigned char nothing = TT_FRAME_NOTHING;
 	struct tt_output *out = &stream->channels[index]->out;
 
 	out->piece = out->npieces = out->nends = out->end = out->frames = 0;
 	out->bytes = out->text_bytes = 0;
 	fill_batch(stream, index);
 	if (index == 0 && out->npieces > 0 && out->open == NULL)
-		add_text(out, &nothing, 1);
+		add_nothing(stream, out);
 }
 
 int
