@@ -41,6 +41,7 @@ cost(int nranks, int nnodes)
 	return (struct tt_algorithm_cost){.messages = nranks > 1 ? 2 : 0,
 	    .overheads = nranks > 2 ? 2 * (others - 1) : 0,
 	    .bytes = 2 * others / nranks,
+	    .folded = nranks == 2 ? 0.5 : 0,
 	    .reduced = 1};
 }
 

@@ -75,20 +75,25 @@ tt_build_lane_direct(struct tt_plan *plan, const struct tt_lane *lane, enum tt_b
 {
 	const int n = lane->n, me = lane->me, mine = lane->first + me;
 	const struct tt_span result = tt_span_part(TT_OUT, 0, mine, 1, lane->of);
+	const struct tt_span own = tt_span_part(from, 0, mine, 1, lane->of);
 
 	for (int k = 1; k < n; k++) {
 		const int to = tt_mod(me + k, n), by = tt_mod(me - k, n);
 
 		tt_plan_send(plan, lane->ranks[to], tt_span_part(from, 0, lane->first + to, 1, lane->of));
-		tt_plan_recv(
-		    plan, lane->ranks[by], tt_span_slot(lane->slot + tt_slot_of(by, me), 0, mine, 1, lane->of));
+		if (n == 2) /* one message alone is added as it arrives */
+			tt_plan_recv_reduce(
+			    plan, lane->ranks[by], result, own, flags | (by < me ? TT_MESSAGE_FIRST : 0));
+		else
+			tt_plan_recv(plan, lane->ranks[by],
+			    tt_span_slot(lane->slot + tt_slot_of(by, me), 0, mine, 1, lane->of));
 	}
 	tt_plan_wait(plan);
-	for (int k = 0; k < n; k++) {
+	for (int k = 0; k < n && n != 2; k++) {
 		struct tt_span src = tt_span_slot(lane->slot + tt_slot_of(k, me), 0, mine, 1, lane->of);
 
 		if (k == me)
-			src = tt_span_part(from, 0, mine, 1, lane->of);
+			src = own;
 		if (k == 0)
 			tt_plan_reduce(plan, result, &src, 1, flags);
 		else

@@ -5,6 +5,7 @@
  *	rank      0     1     2     3           root 0
  *	round 0   ←1    ←2    ←3                one reduction in rank order
  *
+ * One message alone is added as it arrives.
  * Cost at the root: 1 round, P-1 messages, (P-1) n bytes, P n reduced. One rounding.
  * Use for small messages and few ranks, and where the order of summation must be the ranks'.
  * Source: folklore.
@@ -20,9 +21,14 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 	tt_plan_init(plan, "direct", shape);
 	if (tt_build_alone(plan))
 		return tt_plan_end(plan);
-	tt_plan_tmp(plan, n - 1, 1, 1);
+	if (n > 2)
+		tt_plan_tmp(plan, n - 1, 1, 1);
 	if (me != shape->root) {
 		tt_plan_send(plan, shape->root, tt_in(0));
+		return tt_plan_end(plan);
+	}
+	if (n == 2) {
+		tt_plan_recv_reduce(plan, 1 - me, tt_out(0), tt_in(0), TT_FINAL | (me == 1 ? TT_MESSAGE_FIRST : 0));
 		return tt_plan_end(plan);
 	}
 	for (int k = 1; k < n; k++) {
@@ -44,6 +50,7 @@ cost(int nranks, int nnodes)
 	    .overheads = nranks > 2 ? others - 1 : 0,
 	    .bytes = others,
 	    .both = others,
+	    .folded = nranks == 2,
 	    .reduced = nranks,
 	    .all_messages = others,
 	    .all_bytes = others,

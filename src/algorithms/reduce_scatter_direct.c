@@ -21,6 +21,11 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 	tt_plan_init(plan, "direct", shape);
 	if (tt_build_alone(plan))
 		return tt_plan_end(plan);
+	if (n == 2) {
+		tt_plan_send(plan, 1 - me, tt_in(1 - me));
+		tt_plan_recv_reduce(plan, 1 - me, tt_out(0), tt_in(me), TT_FINAL | (me == 1 ? TT_MESSAGE_FIRST : 0));
+		return tt_plan_end(plan);
+	}
 	tt_plan_tmp(plan, n - 1, 1, 1);
 	for (int k = 1; k < n; k++) {
 		const int to = tt_mod(me + k, n), from = tt_mod(me - k, n);
@@ -38,8 +43,11 @@ cost(int nranks, int nnodes)
 {
 	const double others = nranks - 1;
 
-	return (struct tt_algorithm_cost){
-	    .messages = nranks > 1, .overheads = nranks > 2 ? others - 1 : 0, .bytes = others / nranks, .reduced = 1};
+	return (struct tt_algorithm_cost){.messages = nranks > 1,
+	    .overheads = nranks > 2 ? others - 1 : 0,
+	    .bytes = others / nranks,
+	    .folded = nranks == 2 ? 0.5 : 0,
+	    .reduced = 1};
 }
 
 const struct tt_algorithm tt_reduce_scatter_direct = {

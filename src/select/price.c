@@ -233,6 +233,9 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	const double messages = c->all_messages > 0 ? c->all_messages : posted * all;
 	const double each = larger(r->link->alpha_s, r->link->over_s);
 	const double byte = r->link->beta_s + 2 * r->beyond;
+	/* What has come through a socket of this host is in no near cache any more when other ranks have had the core. */
+	const bool loop = facts->nnodes > 1 && facts->nnodes == facts->most_per_host;
+	const double kept = r->kept * (loop ? 2 : 1);
 	const double folded = c->folded > 0 && c->all_reduced > 0 ? c->all_reduced / 2 : all * c->folded;
 
 	return (struct price){.latency = r->crowd * (facts->call_s + r->turn) + c->messages * r->turn +
@@ -242,7 +245,7 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	    .reduce = (c->all_reduced > 0 ? c->all_reduced : all * c->reduced) * share * r->add,
 	    .copy =
 		(c->all_copied > 0 ? c->all_copied : all * c->copied) * share * (facts->copy_s_per_byte + r->beyond) +
-		all * c->kept * share * r->kept + all * r->far * share * (facts->far_s_per_byte + r->beyond)};
+		all * c->kept * share * kept + all * r->far * share * (facts->far_s_per_byte + r->beyond)};
 }
 
 /* What is made for several nodes does on one in several steps what the node stage does in one: it takes longer by at least a
