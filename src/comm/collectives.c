@@ -25,7 +25,8 @@ begin(tutti_comm *comm, const char *function, const tutti_options *options, tutt
 	return TUTTI_OK;
 }
 
-/* Has this very call been made before, and can it go the shortest way? Then `status` is how it ended. */
+/* Has this very call been made before, and can it go the shortest way? Then `status` is how it ended (in a group: that it
+ * has been recorded). */
 static inline bool
 again(tutti_comm *comm, const struct tt_intent *intent, const void *send, void *recv, const tutti_options *options,
     tutti_request **request, tutti_status *status)
@@ -35,7 +36,10 @@ again(tutti_comm *comm, const struct tt_intent *intent, const void *send, void *
 	if (options != NULL &&
 	    (options->size != sizeof(*options) || options->timeout_ms < -1 || options->algorithm != NULL))
 		return false;
-	return tt_shortcut_take(comm, intent, send, recv, options, status);
+	if (TT_LIKELY(tt_load_relaxed(&comm->group.owner) == 0))
+		return tt_shortcut_take(comm, intent, send, recv, options, status);
+	*status = TUTTI_OK;
+	return options == NULL && tt_group_repeat(comm, intent, send, recv);
 }
 
 static tutti_status

@@ -49,6 +49,7 @@ struct tutti_request {
 	bool started; /* the run */
 	int64_t issue_ns, start_ns; /* if there is a trace; 0 = not yet */
 	bool fusable; /* in a group: it may be one of many in a run */
+	uint64_t digest; /* of its call, as a member (fuse.c) */
 	uint32_t
 	    members_too; /* so many requests of the queue, this one included, end with its run; 0: just this one */
 	/* An operation of several runs: tells the next one, NULL behind the last. NULL: one run. The lock is held. */
@@ -267,6 +268,9 @@ bool tt_group_recording(const tutti_comm *comm);
 void tt_group_call_begins(tutti_comm *comm);
 /* The operation has been recorded; the lock is held. */
 void tt_group_record(tutti_comm *comm, tutti_request *request);
+/* The shortest way of a call without options that repeats the latest one of this thread's group, but for its memory:
+ * recorded, without the checks and the choice that were made for that one. Else false, and nothing has happened. */
+bool tt_group_repeat(tutti_comm *comm, const struct tt_intent *call, const void *send, void *recv);
 /* In a group there are no requests. */
 tutti_status tt_group_check(const tutti_comm *comm, tutti_request **request);
 /* A member has ended. */

@@ -106,7 +106,8 @@ widen(struct window *w, const tutti_request *first)
 			return;
 		w->members++;
 		w->bytes += bytes;
-		w->digest += digest(&w->end->call);
+		w->end->digest = digest(&w->end->call);
+		w->digest += w->end->digest;
 		w->end = w->end->next;
 	}
 }
@@ -116,7 +117,7 @@ leave_behind(struct window *w, const tutti_request *first)
 {
 	w->members--;
 	w->bytes -= call_bytes(&first->call);
-	w->digest -= digest(&first->call);
+	w->digest -= first->digest;
 }
 
 static bool

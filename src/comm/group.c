@@ -75,6 +75,61 @@ tt_group_record(tutti_comm *comm, tutti_request *request)
 	group->recorded++;
 }
 
+/* Is the call what the latest one was, but for its memory? That one has been checked and planned. */
+static bool
+is_like(const tutti_request *last, const struct tt_intent *call, const void *send, const void *recv)
+{
+	const struct tt_operands *operands = &last->run.operands;
+	const size_t bytes = call->count * operands->element;
+	const uintptr_t from = (uintptr_t)send, to = (uintptr_t)recv;
+
+	if (!last->fusable || !last->plan_is_memo || last->op != NULL || last->call.count != call->count ||
+	    last->call.collective != (uint8_t)call->collective || last->call.dtype != (uint8_t)call->dtype ||
+	    last->call.op != (uint8_t)call->op || call->count == 0 || send == NULL || recv == NULL)
+		return false;
+	if (operands->in.base == operands->out.base)
+		return from == to;
+	return from + bytes <= to || to + bytes <= from;
+}
+
+static void
+copy(tutti_request *request, const tutti_request *last, const void *send, void *recv)
+{
+	request->timeout_ms = last->timeout_ms;
+	request->deadline_ns = 0;
+	request->next_run = last->next_run;
+	request->next_context = last->next_context;
+	request->call = last->call;
+	request->run = last->run;
+	request->run.operands.in.base = (unsigned char *)(uintptr_t)send;
+	request->run.operands.out.base = recv;
+	request->plan_is_memo = request->fusable = true;
+}
+
+bool
+tt_group_repeat(tutti_comm *comm, const struct tt_intent *call, const void *send, void *recv)
+{
+	struct tt_group *group = &comm->group;
+	tutti_request *request;
+	bool done;
+
+	if (!tt_group_recording(comm) || group->last == NULL || group->error.status != TUTTI_OK ||
+	    group->begun != group->recorded || (unsigned)call->dtype > UINT8_MAX || (unsigned)call->op > TUTTI_BXOR ||
+	    !is_like(group->last, call, send, recv))
+		return false;
+	tt_comm_lock(comm);
+	/* What goes wrong does so on the long way, which says what it is. */
+	done = !tt_failure_raised(comm->failure) && tt_load_relaxed(&comm->aborting) == 0 &&
+	       comm->free_requests != NULL && tt_request_get(comm, &request) == TUTTI_OK;
+	if (done) {
+		copy(request, group->last, send, recv);
+		tt_group_record(comm, request);
+		group->begun++;
+	}
+	tt_comm_unlock(comm);
+	return done;
+}
+
 tutti_status
 tutti_group_begin(tutti_comm *comm)
 {

@@ -159,7 +159,32 @@ aborted(struct job_rank *me)
 	return end(me, comm, bad);
 }
 
+/* A call like the one before it, but for its memory, which cannot be. */
+static int
+wrong_memory(struct job_rank *me)
+{
+	static _Thread_local float in[2][4], out[2][4];
+	float *const wrong[][2] = {{in[1], in[1] + 1}, {NULL, out[1]}, {in[1], NULL}};
+	tutti_comm *comm;
+	int bad = begin(me, &comm);
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]) && !bad; i++) {
+		bad = groups_check(me, tutti_group_begin(comm), "begin") ||
+		      groups_check(me, tutti_all_reduce(comm, in[0], out[0], 3, TUTTI_FLOAT32, TUTTI_SUM, NULL, NULL),
+			  "the first");
+		if (!bad && tutti_all_reduce(comm, wrong[i][0], wrong[i][1], 3, TUTTI_FLOAT32, TUTTI_SUM, NULL,
+				NULL) != TUTTI_ERR_ARGUMENT)
+			bad = job_complain(me, "wrong memory %zu was taken", i);
+		if (!bad && tutti_group_end(comm, NULL) != TUTTI_ERR_ARGUMENT)
+			bad = job_complain(me, "the group with wrong memory %zu ended well", i);
+	}
+	bad = bad || groups_check(me, issue(comm, MEMBERS, -1, NULL, NULL), "a group after them");
+	return end(me, comm, bad);
+}
+
 const struct scenario trouble_scenarios[] = {
+    {"wrong_memory", "a member whose memory cannot be is refused, and so is its group, behind a like one too", 1,
+	true, wrong_memory},
     {"other_count", "a member that differs is found, and named by its number", 2, true, other_count},
     {"other_count_later", "the request of a group tells of the member that differs", 2, true, other_count_later},
     {"shorter", "a group that is shorter elsewhere is found where it ends", 2, true, shorter},
