@@ -34,6 +34,8 @@
 #include "base/error.h"
 #include "engine/node_stage_parts.h"
 
+#define PLACES_MOST 16 /* in all slots: more of them leave the nearest translations */
+
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
 static size_t
@@ -83,13 +85,27 @@ tt_large_slot(const struct tt_node_stage *s, int member, uint64_t chunk)
 {
 	const struct tt_stage_large *l = &s->large;
 
-	return l->slots + ((size_t)member * l->ring + chunk % l->ring) * (l->slot + l->result);
+	return l->slots + ((size_t)member * l->ring + chunk % l->ring) * (l->slot + l->result) +
+	       tt_stage_place(&l->places, chunk / l->ring) * l->places.bytes;
 }
 
 unsigned char *
 tt_large_result(const struct tt_node_stage *s, int member, uint64_t chunk)
 {
-	return tt_large_slot(s, member, chunk) + s->large.slot;
+	const struct tt_stage_large *l = &s->large;
+
+	return l->slots + ((size_t)member * l->ring + chunk % l->ring) * (l->slot + l->result) + l->slot +
+	       tt_stage_place(&l->places, chunk / l->ring) * result_bytes(s->members, l->places.bytes);
+}
+
+void
+tt_stage_places_init(
+    struct tt_stage_places *places, const struct tt_stage_facts *facts, size_t bytes, size_t room, size_t slots)
+{
+	const size_t apart = (size_t)facts->apart / slots / bytes;
+	const size_t n = tt_min_size(room, tt_min_size(apart, PLACES_MOST / slots));
+
+	*places = (struct tt_stage_places){bytes, tt_max_size(n, 1)};
 }
 
 size_t
@@ -263,7 +279,19 @@ chunk_for(const struct tt_node_stage *s, size_t longest)
 	const size_t least = tt_round_up(l->facts.chunk_least / rows, TT_STAGE_GRAIN);
 	const size_t wanted = tt_round_up(longest / l->facts.pieces, TT_STAGE_GRAIN);
 
-	return tt_min_size(most, tt_max_size(least, wanted));
+	return tt_min_size(tt_max_size(tt_round_up(longest, TT_STAGE_GRAIN), TT_STAGE_GRAIN),
+	    tt_min_size(most, tt_max_size(least, wanted)));
+}
+
+/* A small job leaves room in its slots. */
+static void
+choose_places(struct tt_node_stage *s)
+{
+	struct tt_stage_large *l = &s->large;
+	const size_t bytes = l->chunk * (by_rows(s->job.kind) ? (size_t)s->members : 1);
+	const size_t room = tt_min_size(l->slot / bytes, l->result / result_bytes(s->members, bytes));
+
+	tt_stage_places_init(&l->places, &l->facts, bytes, room, (uint32_t)l->ring);
 }
 
 void
@@ -273,6 +301,7 @@ tt_large_start(struct tt_node_stage *s)
 
 	l->longest = longest_of(s, &s->job);
 	l->chunk = chunk_for(s, l->longest);
+	choose_places(s);
 	l->base = l->end;
 	l->end += (l->longest + l->chunk - 1) / l->chunk;
 	l->stream = l->longest * (by_rows(s->job.kind) || has_pieces(s->job.kind) ? (size_t)s->members : 1) >=

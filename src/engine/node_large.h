@@ -38,6 +38,12 @@ struct tt_stage_view {
 	uint64_t far; /* `in`, as an address of its process, which is not this one and can be read; 0 = it cannot */
 };
 
+/* Where data is in a slot that has room for more of it: at a few places, in turn. */
+struct tt_stage_places {
+	size_t bytes; /* from one to the next */
+	uint64_t n;
+};
+
 /* Where a sum goes. */
 struct tt_stage_target {
 	unsigned char *to;
@@ -61,6 +67,7 @@ struct tt_stage_large {
 	/* The job: */
 	uint64_t base, end; /* its chunks; `end` is where the next job's begin */
 	size_t chunk; /* bytes, of each row if there are rows */
+	struct tt_stage_places places; /* of a chunk in a slot */
 	size_t longest; /* bytes of the longest row, or of the only one */
 	uint64_t mine[TT_STAGE_COUNTS]; /* how far this member is */
 	uint64_t least[TT_STAGE_COUNTS]; /* all others are known to have come so far */
@@ -82,6 +89,17 @@ unsigned char *tt_large_result(const struct tt_node_stage *s, int member, uint64
 size_t tt_large_range(const struct tt_node_stage *s, uint64_t chunk, size_t bytes, size_t *len);
 /* Member j's slice of a chunk of `len` bytes, in whole cache lines. */
 void tt_stage_slice(const struct tt_node_stage *s, int j, size_t len, size_t *begin, size_t *slice);
+
+/* Data of so many bytes in `slots` slots that are used in turn, each with room for `room` of them. */
+void tt_stage_places_init(
+    struct tt_stage_places *places, const struct tt_stage_facts *facts, size_t bytes, size_t room, size_t slots);
+
+/* Where the data of a slot's `turn`th use begins. What may be written to a slot, may be written anywhere in it. */
+static inline size_t
+tt_stage_place(const struct tt_stage_places *places, uint64_t turn)
+{
+	return places->n > 1 ? (size_t)(turn % places->n) : 0;
+}
 
 /* ---- jobs (node_large.c) -------------------------------------------------------------------------------------- */
 

@@ -24,7 +24,8 @@
 unsigned char *
 tt_stage_slot(const struct tt_node_stage *s, int member, uint64_t tick)
 {
-	return s->data + (size_t)member * 2 * (s->chunk + s->result) + (tick % 2) * s->chunk;
+	return s->data + (size_t)member * 2 * (s->chunk + s->result) + (tick % 2) * s->chunk +
+	       tt_stage_place(&s->places, tick / 2) * s->places.bytes;
 }
 
 unsigned char *

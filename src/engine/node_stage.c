@@ -15,6 +15,7 @@
 #include "engine/node_stage_parts.h"
 
 #define CHUNK_MOST ((size_t)128 << 10) /* of one tick: four of them fit an L2 cache of today */
+#define APART_BYTES ((size_t)8 << 10) /* less is written again at the same place as soon as elsewhere */
 #define ONE_SHOT_BYTES ((size_t)16 << 10) /* two members; fewer with more of them */
 
 /* ---- memory ------------------------------------------------------------------------------------------------- */
@@ -144,6 +145,14 @@ widest(const struct tt_node_stage *s)
 	return bytes;
 }
 
+/* Does every member write what others read? */
+static bool
+is_exchange(enum tt_step_kind kind)
+{
+	return kind == TT_NODE_ALL_REDUCE || kind == TT_NODE_ALL_GATHER || kind == TT_NODE_REDUCE_SCATTER ||
+	       kind == TT_NODE_ALL_TO_ALL;
+}
+
 /* How the job's bytes lie in lines and slots, and how many ticks that takes. */
 static void
 lay_out(struct tt_node_stage *s)
@@ -160,6 +169,10 @@ lay_out(struct tt_node_stage *s)
 		each = s->row;
 	}
 	s->end = s->first + (bytes <= each ? 1 : (bytes + each - 1) / each);
+	s->places.n = 1;
+	if (bytes >= APART_BYTES && bytes <= each / 2 && is_exchange(kind))
+		tt_stage_places_init(&s->places, &s->large.facts, tt_round_up(bytes, TT_STAGE_GRAIN),
+		    each / tt_round_up(bytes, TT_STAGE_GRAIN), rows ? 2 * (size_t)s->members : 2);
 }
 
 /* Takes the job's mark into the past of the next one: a multiplication per word. Once, while others are waited for. */

@@ -79,6 +79,7 @@ struct tt_node_stage {
 	size_t chunk, result; /* bytes of a slot, of a result slot */
 	size_t row_most; /* bytes of a row, where a slot holds one for each member */
 	size_t row; /* the same, of this job */
+	struct tt_stage_places places; /* of this job's data in a slot, or of each row in its part of one */
 	uint32_t heard; /* rings up to here have ended a sleep */
 	bool joined, all_joined; /* this member has; all are known to have */
 	const tt_atomic_u64 *awaited; /* NULL, or the last look did not find it at ... */

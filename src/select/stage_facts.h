@@ -28,6 +28,9 @@ struct tt_stage_facts {
 	uint32_t slots; /* chunks that a member may be ahead of the others */
 	uint32_t crowded_slots; /* the same with more members than cores: each wait is a turn of the scheduler */
 	uint32_t block; /* of a sum that goes to several places: it stays in the nearest cache meanwhile */
+	/* What a member stages before it writes to the same place again, if its slots have room: lines that two cores have had
+	 * in their nearest caches a moment ago are the slowest to write. */
+	uint64_t apart;
 	/* Results that nobody reads soon go past the caches if a member's whole buffer has as many bytes. UINT64_MAX: never. */
 	uint64_t stream_least;
 };
@@ -38,6 +41,7 @@ struct tt_stage_facts {
 	{ \
 		.staging_bytes = 4u << 20, .add_least = 32u << 10, .reduce_least = 32u << 10, .row_least = 16u << 10, .single_least = 64u << 10, .chunk_least = 128u << 10, \
 		.chunk_most = 256u << 10, .pieces = 2, .slots = 3, .crowded_slots = 8, .block = 8u << 10, \
+		.apart = 384u << 10, \
 		.stream_least = 8u << 20 \
 	}
 /* clang-format on */
