@@ -107,7 +107,7 @@ promise_reports_a_mismatch_of_a_long_message_to_both(struct kit *kit)
 
 /* ---- cancel ---- */
 
-enum { FLAG_POSTED, FLAG_CANCELLED, FLAG_SENT, FLAG_CLOSED };
+enum { FLAG_POSTED, FLAG_CANCELLED, FLAG_SENT, FLAG_CLOSED, FLAG_MET /* counts */ };
 
 struct victim {
 	struct kit_message recv[4], send;
@@ -319,20 +319,34 @@ promise_close_lets_completed_sends_arrive(struct kit *kit)
 	kit_barrier(kit);
 }
 
+/* A message that has been sent may still be in memory that dies with the process, the provider's: all peers have theirs
+ * first. */
+static bool
+has_met_all(struct kit *kit)
+{
+	for (int peer = 0; peer < kit->nranks; peer++)
+		if (peer != kit->rank && !kit_send_now(kit, peer, 1, 10, 0))
+			return false;
+	while (tt_load_acquire(&kit->world->flags[FLAG_MET]) < (uint32_t)kit->nranks - 1) {
+		kit->transport->progress(kit->endpoint);
+		if (!kit_pause(kit, "all to have a message"))
+			return false;
+	}
+	return true;
+}
+
 void
 promise_death_is_seen_by_the_peers(struct kit *kit)
 {
 	if (kit->rank == 1) {
-		for (int peer = 0; peer < kit->nranks; peer++) {
-			if (peer != 1 && !kit_send_now(kit, peer, 1, 10, 0))
-				return;
-		}
-		if (kit_flag_wait(kit, FLAG_POSTED, true))
+		if (has_met_all(kit) && kit_flag_wait(kit, FLAG_POSTED, true))
 			raise(SIGKILL);
 		return;
 	}
-	if (kit_recv_now(kit, 1, 1, 10, 0))
-		sees_the_end(kit, 1);
+	if (!kit_recv_now(kit, 1, 1, 10, 0))
+		return;
+	tt_fetch_add_acq_rel(&kit->world->flags[FLAG_MET], 1);
+	sees_the_end(kit, 1);
 }
 
 /* ---- reach ---- */

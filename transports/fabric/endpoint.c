@@ -26,7 +26,7 @@
 #define FEW_RANKS 16 /* up to so many, lanes may hold more heads */
 #define COMPLETIONS 16 /* read at once */
 #define DRAINS 256
-#define LOOK_EVERY 256 /* calls of progress() */
+#define LOOK_NS (TT_MS / 10) /* between two looks at listeners and guards, however often or seldom somebody asks */
 #define EVENTS 32
 #define ACCEPTS 16
 #define STRANGERS 64
@@ -374,6 +374,7 @@ look(tutti_endpoint *endpoint)
 	const int n = epoll_wait(endpoint->epoll, events, EVENTS, 0);
 
 	endpoint->look = false;
+	endpoint->look_ns = tt_now_ns() + LOOK_NS;
 	for (int i = 0; i < n; i++) {
 		struct tt_fab_watch *watch = events[i].data.ptr;
 
@@ -433,7 +434,7 @@ tt_fab_endpoint_progress(tutti_endpoint *endpoint)
 	for (int i = endpoint->nlive - 1; i >= 0; i--)
 		if (i < endpoint->nlive && endpoint->live[i]->dirty)
 			tt_fab_link_pump(endpoint->live[i]);
-	if (endpoint->look || is_restless(endpoint) || endpoint->calls++ % LOOK_EVERY == 0)
+	if (endpoint->look || is_restless(endpoint) || tt_now_ns() >= endpoint->look_ns)
 		look(endpoint);
 	if (is_restless(endpoint))
 		tick(endpoint);

@@ -82,7 +82,7 @@ struct tutti_endpoint {
 	struct tt_fab_watch timer, queue;
 	bool timer_set;
 	int epoll;
-	uint32_t calls;
+	int64_t look_ns; /* when to look again */
 	bool look; /* at the descriptors, at the next progress() */
 	int news; /* what moved or ended since progress() told it */
 };
