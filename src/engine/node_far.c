@@ -32,7 +32,8 @@
 #include "engine/node_large.h"
 #include "engine/node_stage_parts.h"
 
-#define RUN_BYTES ((size_t)1 << 20) /* taken at once, of each row: a system call is nothing beside it */
+#define RUN_LEAST ((size_t)1 << 20) /* taken at once, of each row: a system call is nothing beside it */
+#define RUN_MOST ((size_t)8 << 20) /* of all rows: rows that are taken by turns disturb each other in the caches */
 
 void
 tt_node_stage_use_remotes(struct tt_node_stage *s, const struct tt_remote *remotes)
@@ -96,7 +97,9 @@ tt_far_begin(struct tt_node_stage *s)
 {
 	struct tt_stage_large *l = &s->large;
 
-	l->run = l->single && !takes_from_slots(s) ? tt_max_size(1, RUN_BYTES / l->chunk) : 1;
+	l->run = 1;
+	if (l->single && !takes_from_slots(s))
+		l->run = tt_max_size(1, tt_max_size(RUN_LEAST, RUN_MOST / (size_t)s->members) / l->chunk);
 }
 
 void
