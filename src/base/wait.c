@@ -50,7 +50,7 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->beside = 0;
 	ladder->beside_least = ladder->beside_most = BESIDE_LEAST;
 	ladder->hogged = ladder->slow = ladder->hog_moves = ladder->calm = 0;
-	ladder->back_ns = ladder->worked_ns = 0;
+	ladder->back_ns = ladder->worked_ns = ladder->since_ns = 0;
 }
 
 static void
@@ -61,6 +61,7 @@ found_hog(struct tt_ladder *ladder)
 
 	ladder->hog_moves = !again ? HOGGED_LEAST : more < HOGGED_MOST ? more : HOGGED_MOST;
 	ladder->hogged = ladder->hog_moves;
+	ladder->since_ns = tt_now_ns();
 	ladder->slow = ladder->calm = 0;
 }
 

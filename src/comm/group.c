@@ -93,9 +93,9 @@ is_like(const tutti_request *last, const struct tt_intent *call, const void *sen
 }
 
 static void
-copy(tutti_request *request, const tutti_request *last, const void *send, void *recv)
+copy(const tutti_comm *comm, tutti_request *request, const tutti_request *last, const void *send, void *recv)
 {
-	request->timeout_ms = last->timeout_ms;
+	request->timeout_ms = comm->settings.timeout_ms;
 	request->deadline_ns = 0;
 	request->next_run = last->next_run;
 	request->next_context = last->next_context;
@@ -122,7 +122,7 @@ tt_group_repeat(tutti_comm *comm, const struct tt_intent *call, const void *send
 	done = !tt_failure_raised(comm->failure) && tt_load_relaxed(&comm->aborting) == 0 &&
 	       comm->free_requests != NULL && tt_request_get(comm, &request) == TUTTI_OK;
 	if (done) {
-		copy(request, group->last, send, recv);
+		copy(comm, request, group->last, send, recv);
 		tt_group_record(comm, request);
 		group->begun++;
 	}

@@ -13,6 +13,7 @@
 #include "base/error.h"
 
 #define SLEEP_MS 10 /* a sleeper looks around at least this often */
+#define BESIDE_MESSAGES_NS INT64_C(200000) /* a sleeper in the stage, whose other slices have messages under way */
 #define LOOK_TURNS 4096 /* and who never needs to sleep looks around as often as this */
 #define PORTS_TURNS 64
 
@@ -27,8 +28,12 @@ tt_comm_sleep(tutti_comm *comm, int most_ms)
 	/* The ports do not ring in the stage, and their peers may need them: see wants_ports(). */
 	if (!comm->reported && tt_ports_progress(&comm->ports) > 0)
 		return;
-	/* A send or receive that is pending too does not ring there either. */
-	tt_node_stage_sleep(comm->stage, tt_deadline_ns(comm->messages != NULL ? 1 : most_ms));
+	/* Nor does what is pending beside the meeting: a send or receive of the program's, and other slices' messages, on
+	 * which a peer's wire may wait. */
+	if (tt_executor_has_messages(comm->executor))
+		tt_node_stage_sleep(comm->stage, tt_now_ns() + BESIDE_MESSAGES_NS);
+	else
+		tt_node_stage_sleep(comm->stage, tt_deadline_ns(comm->messages != NULL ? 1 : most_ms));
 }
 
 void
@@ -75,7 +80,8 @@ next_run(tutti_request *request)
 static bool
 wants_ports(tutti_comm *comm)
 {
-	return comm->messages != NULL || !tt_executor_in_stage(comm->executor) || ++comm->turns % PORTS_TURNS == 0;
+	return comm->messages != NULL || !tt_executor_in_stage(comm->executor) || ++comm->turns % PORTS_TURNS == 0 ||
+	       tt_executor_has_messages(comm->executor);
 }
 
 /* No memory: the other ranks must not wait for us. */

@@ -701,6 +701,15 @@ tt_executor_in_stage(const struct tt_executor *x)
 	return x->stage_busy;
 }
 
+bool
+tt_executor_has_messages(const struct tt_executor *x)
+{
+	for (int i = 0; x->running && i < x->run.window; i++)
+		if (x->lanes[i].nended < x->lanes[i].nposted)
+			return true;
+	return false;
+}
+
 int
 tt_executor_awaited(const struct tt_executor *x)
 {

@@ -72,6 +72,8 @@ const struct tt_run_fault *tt_executor_fault(const struct tt_executor *executor)
 uint64_t tt_executor_agreed(const struct tt_executor *executor);
 /* Does the run wait for other members of the node stage (and not for messages)? */
 bool tt_executor_in_stage(const struct tt_executor *executor);
+/* Has any slice a transfer under way? */
+bool tt_executor_has_messages(const struct tt_executor *executor);
 /* A rank whose message the run waits for, else one that has not taken this rank's; -1: none, or it waits in the stage. */
 int tt_executor_awaited(const struct tt_executor *executor);
 /* Forgets the run; the ports must have been cancelled if it had not ended. */
