@@ -237,11 +237,14 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	const bool loop = facts->nnodes > 1 && facts->nnodes == facts->most_per_host;
 	const double kept = r->kept * (loop ? 2 : 1);
 	const double folded = c->folded > 0 && c->all_reduced > 0 ? c->all_reduced / 2 : all * c->folded;
+	/* Who has nothing to do yet polls in shared memory, and sleeps where messages come through the kernel. */
+	const double idle =
+	    c->bytes > 0 && facts->nnodes > 1 ? c->fill * r->n / r->slices * (r->link->one_way_s + r->beyond) : 0;
 
 	return (struct price){.latency = r->crowd * (facts->call_s + r->turn) + c->messages * r->turn +
 					 c->meetings * facts->meet_s + r->calls * facts->far_call_s * r->crowd +
 					 messages * each * each_core,
-	    .wire = ((c->all_bytes > 0 ? c->all_bytes : all * c->bytes) * byte - folded * r->fold) * share,
+	    .wire = ((c->all_bytes > 0 ? c->all_bytes : all * c->bytes) * byte - folded * r->fold) * share + idle,
 	    .reduce = (c->all_reduced > 0 ? c->all_reduced : all * c->reduced) * share * r->add,
 	    .copy =
 		(c->all_copied > 0 ? c->all_copied : all * c->copied) * share * (facts->copy_s_per_byte + r->beyond) +

@@ -97,8 +97,12 @@ add_device(struct tt_topology *t, const char *text, int len)
 		return bad_device(text, len);
 	snprintf(item, sizeof(item), "%.*s", len, text);
 	if (sscanf(item, "%7[a-z]:%31[^@]@%d%n=%lf%n", kind, name, &numa, &used, &gbps, &used) < 3 || used != len ||
-	    numa < 0 || numa >= t->numa_nodes || gbps < 0 || gbps > 1e6)
+	    gbps < 0 || gbps > 1e6)
 		return bad_device(text, len);
+	if (numa < 0 || numa >= t->numa_nodes)
+		return tt_fail(TUTTI_ERR_ARGUMENT, -1,
+		    "\"%.*s\": there is no NUMA node %d, this machine has %d (numa:N in a description)", len, text,
+		    numa, t->numa_nodes);
 	if (strcmp(kind, "net") == 0 && t->nics < TT_TOPOLOGY_DEVICES) {
 		struct tt_topo_nic *nic = &t->nic[t->nics++];
 

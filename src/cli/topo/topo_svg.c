@@ -43,6 +43,7 @@ struct point {
 
 struct canvas {
 	FILE *file;
+	FILE *words; /* drawn over the arrows */
 	const struct tt_topo_view *view;
 	bool draw;
 	int node; /* being drawn */
@@ -69,13 +70,24 @@ text(FILE *file, double x, double y, const char *style, const char *words)
 	fputs("</text>\n", file);
 }
 
+/* A name in the machine, which stays legible where an arrow passes. */
+static void
+label(const struct canvas *c, double x, double y, const char *style, const char *words)
+{
+	char with_rim[256];
+
+	snprintf(with_rim, sizeof(with_rim),
+	    "%s paint-order=\"stroke\" stroke=\"#ffffff\" stroke-opacity=\"0.8\" stroke-width=\"3\"", style);
+	text(c->words, x, y, with_rim, words);
+}
+
 /* ---- ranks and cores ---------------------------------------------------------------------------------------------- */
 
 /* A rank's mark, or several ranks that share the place. */
 static void
-mark(const struct canvas *c, double x, double y, const char *label)
+mark(const struct canvas *c, double x, double y, const char *name)
 {
-	const size_t len = strlen(label);
+	const size_t len = strlen(name);
 	char style[128];
 
 	fprintf(c->file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.0f\" height=\"%.0f\" rx=\"7\" fill=\"#1f5fa8\"/>\n",
@@ -84,13 +96,13 @@ mark(const struct canvas *c, double x, double y, const char *label)
 	    len <= 2   ? 14
 	    : len <= 4 ? 11
 		       : 8);
-	text(c->file, x + CORE / 2, y + CORE / 2 + (len <= 2 ? 5 : 4), style, label);
+	text(c->file, x + CORE / 2, y + CORE / 2 + (len <= 2 ? 5 : 4), style, name);
 }
 
 static void
 draw_core(const struct canvas *c, int core, double x, double y)
 {
-	char label[32] = "";
+	char name[32] = "";
 	int here = 0, first = -1;
 
 	for (int r = 0; r < c->view->nranks; r++) {
@@ -105,16 +117,16 @@ draw_core(const struct canvas *c, int core, double x, double y)
 		    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.0f\" height=\"%.0f\" rx=\"7\" fill=\"#ffffff\" "
 		    "stroke=\"#b8c2cc\"/>\n",
 		    x, y, CORE, CORE);
-		snprintf(label, sizeof(label), "%d", core);
-		text(c->file, x + CORE / 2, y + CORE / 2 + 4,
-		    "text-anchor=\"middle\" fill=\"#8a96a3\" font-size=\"10\"", label);
+		snprintf(name, sizeof(name), "%d", core);
+		label(c, x + CORE / 2, y + CORE / 2 + 4, "text-anchor=\"middle\" fill=\"#8a96a3\" font-size=\"10\"",
+		    name);
 		return;
 	}
 	if (here == 1)
-		snprintf(label, sizeof(label), "%d", first);
+		snprintf(name, sizeof(name), "%d", first);
 	else
-		snprintf(label, sizeof(label), "%d+%d", first, here - 1);
-	snprintf(c->at[first].label, sizeof(c->at[first].label), "%.23s", label);
+		snprintf(name, sizeof(name), "%d+%d", first, here - 1);
+	snprintf(c->at[first].label, sizeof(c->at[first].label), "%.23s", name);
 }
 
 /* ---- boxes -------------------------------------------------------------------------------------------------------- */
@@ -182,16 +194,16 @@ place_devices(const struct canvas *c, int numa, double x, double y, double width
 		const bool is_nic = i < t->nics;
 		const struct tt_topo_nic *nic = &t->nic[is_nic ? i : 0];
 		const struct tt_topo_device *device = &t->device[is_nic ? 0 : i - t->nics];
-		char label[64];
+		char name[64];
 		double w;
 
 		if ((is_nic ? nic->numa : device->numa) != numa)
 			continue;
 		if (is_nic && nic->gbps > 0)
-			snprintf(label, sizeof(label), "%s %gG", nic->name, nic->gbps);
+			snprintf(name, sizeof(name), "%s %gG", nic->name, nic->gbps);
 		else
-			snprintf(label, sizeof(label), "%s", is_nic ? nic->name : device->name);
-		w = LETTER * (double)strlen(label) + 16;
+			snprintf(name, sizeof(name), "%s", is_nic ? nic->name : device->name);
+		w = LETTER * (double)strlen(name) + 16;
 		if (any && at + w > width) {
 			at = 0;
 			line += TITLE + 8;
@@ -203,12 +215,23 @@ place_devices(const struct canvas *c, int numa, double x, double y, double width
 			    "stroke=\"%s\"/>\n",
 			    x + at, y + line, w, TITLE + 4, is_nic ? "#fff1d6" : "#e3f3df",
 			    is_nic ? "#c98a1b" : "#4d8f3f");
-			text(
-			    c->file, x + at + w / 2, y + line + 15, "text-anchor=\"middle\" font-size=\"11\"", label);
+			label(c, x + at + w / 2, y + line + 15, "text-anchor=\"middle\" font-size=\"11\"", name);
 		}
 		at += w + 6;
 	}
 	return any ? line + TITLE + 8 : 0;
+}
+
+/* A NUMA node of several packages has a box in each, and its devices in the first. */
+static bool
+has_devices(const struct canvas *c, enum level level, int from)
+{
+	const struct tt_topo_core *core = c->view->topology->core;
+
+	for (int i = 0; i < from; i++)
+		if (core[i].numa == core[from].numa)
+			return false;
+	return level == NUMA;
 }
 
 static double
@@ -233,7 +256,7 @@ frame(const struct canvas *c, enum level level, double x, double y, const struct
 	fprintf(c->file,
 	    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"8\" fill=\"%s\" stroke=\"#7d8fa3\"/>\n",
 	    x, y, size->w, size->h, fills[level]);
-	text(c->file, x + PAD, y + TITLE - 2, "font-size=\"12\" fill=\"#33414f\"", name);
+	label(c, x + PAD, y + TITLE - 2, "font-size=\"12\" fill=\"#33414f\"", name);
 }
 
 /* Places a box and all in it; returns its size. */
@@ -266,11 +289,11 @@ place(struct canvas *c, enum level level, int from, int to, double x, double y)
 	rows = n > 0 ? (n + columns - 1) / columns : 1;
 	all = (struct size){columns * cell.w + (columns - 1) * gap, rows * cell.h + (rows - 1) * gap};
 	all.w = larger(all.w, LETTER * (double)strlen(name));
-	if (level == NUMA)
+	if (has_devices(c, level, from))
 		all.w = larger(all.w, widest_device(c, c->view->topology->core[from].numa));
 	const double grid = all.h;
 
-	if (level == NUMA)
+	if (has_devices(c, level, from))
 		all.h += place_devices(c, c->view->topology->core[from].numa, 0, 0, all.w);
 	all = (struct size){all.w + 2 * pad, all.h + title + pad};
 	c->draw = draw;
@@ -286,7 +309,7 @@ place(struct canvas *c, enum level level, int from, int to, double x, double y)
 			else
 				(void)place(c, level + 1, starts[i], starts[i + 1], cx, cy);
 		}
-		if (level == NUMA)
+		if (has_devices(c, level, from))
 			(void)place_devices(
 			    c, c->view->topology->core[from].numa, x + pad, y + title + grid + 6, all.w - 2 * pad);
 	}
@@ -318,7 +341,7 @@ place_strip(const struct canvas *c, double x, double y)
 			continue;
 		if (c->draw) {
 			if (n == 0)
-				text(c->file, x, y + 10, "font-size=\"11\" fill=\"#33414f\"", strip_title);
+				label(c, x, y + 10, "font-size=\"11\" fill=\"#33414f\"", strip_title);
 			c->at[r] = (struct point){.x = rx + CORE / 2, .y = ry + CORE / 2};
 			snprintf(c->at[r].label, sizeof(c->at[r].label), "%d", r);
 		}
@@ -377,7 +400,7 @@ place_node(struct canvas *c, int node, double x, double y)
 	c->draw = draw;
 	if (draw) {
 		frame(c, NODE, x, y, &all, "");
-		text(c->file, x + PAD, y + TITLE, "font-size=\"14\" font-weight=\"bold\" fill=\"#1d2833\"", title);
+		label(c, x + PAD, y + TITLE, "font-size=\"14\" font-weight=\"bold\" fill=\"#1d2833\"", title);
 		(void)place_strip(c, x + PAD, y + TITLE + 10);
 		if (has_picture(c->view, node))
 			(void)place(c, NODE, 0, t->cores, x + PAD, y + TITLE + 10 + strip);
@@ -518,7 +541,7 @@ node_columns(int nodes, struct size cell)
 }
 
 static void
-draw(struct canvas *c, int nodes)
+draw(struct canvas *c, int nodes, char *const *words)
 {
 	static const char *const paths[] = {"", "; ring", "; tree"};
 	struct size cell = {0, 0};
@@ -556,6 +579,8 @@ draw(struct canvas *c, int nodes)
 		(void)place_node(c, n, MARGIN + (n % columns) * (cell.w + 2 * MARGIN),
 		    HEAD + (double)(n / columns) * (cell.h + 2 * MARGIN));
 	draw_path(c);
+	if (fflush(c->words) == 0)
+		fputs(*words, c->file);
 	for (int r = 0; r < c->view->nranks; r++)
 		if (c->at[r].label[0] != '\0')
 			mark(c, c->at[r].x - CORE / 2, c->at[r].y - CORE / 2, c->at[r].label);
@@ -568,11 +593,17 @@ void
 tt_topo_svg(FILE *file, const struct tt_topo_view *view)
 {
 	struct canvas c = {.file = file, .view = view};
+	char *words = NULL;
+	size_t length;
 
 	c.shown = calloc((size_t)view->topology->cores, sizeof(*c.shown));
 	c.at = calloc((size_t)view->nranks + 1, sizeof(*c.at));
-	if (c.shown != NULL && c.at != NULL)
-		draw(&c, view->map != NULL ? view->map->nnodes : 1);
+	c.words = open_memstream(&words, &length);
+	if (c.shown != NULL && c.at != NULL && c.words != NULL)
+		draw(&c, view->map != NULL ? view->map->nnodes : 1, &words);
+	if (c.words != NULL)
+		fclose(c.words);
+	free(words);
 	free(c.shown);
 	free(c.at);
 }
