@@ -23,12 +23,14 @@
 	entry(tt_reduce_scatter_ring) \
 	entry(tt_reduce_scatter_circulant) \
 	entry(tt_reduce_scatter_halving) \
+	entry(tt_reduce_scatter_tree) \
 	entry(tt_reduce_scatter_node) \
 	entry(tt_reduce_scatter_hierarchical) \
 	entry(tt_all_gather_direct) \
 	entry(tt_all_gather_ring) \
 	entry(tt_all_gather_circulant) \
 	entry(tt_all_gather_recursive_doubling) \
+	entry(tt_all_gather_tree) \
 	entry(tt_all_gather_node) \
 	entry(tt_all_gather_hierarchical) \
 	entry(tt_broadcast_binomial) \

@@ -387,6 +387,33 @@ test_simulator(void)
 	    "slices overlap in a tree");
 }
 
+/* Ranks that share a core take turns only when one waits: with one core for all, each rank of the one-shot posts all its
+ * messages in one go, waits, and is given the core once more. */
+static void
+test_simulator_of_shared_cores(void)
+{
+	const double turn = 1e-6, call = 1e-5;
+	const int one[9] = {0}, two[4] = {0, 1, 0, 1};
+	struct tt_machine m = {.turn_s = turn, .call_s = call, .cores = 1, .core_of = one};
+	double alone, pairs;
+
+	/* Three ranks wait in the middle of their call while the core goes round: half of those turns are in vain. */
+	alone = seconds("oneshot", 4, 8, &m, 1, 1);
+	ok(alone > 4 * call + 3 * turn && alone < 4 * call + 16 * turn,
+	    "four ranks of one core take turns when they wait");
+	m.cores = 2;
+	m.core_of = two;
+	pairs = seconds("oneshot", 4, 8, &m, 1, 1);
+	ok(pairs > 2 * call + turn && pairs < 2 * call + 8 * turn, "two cores work at the same time");
+	m.core_of = NULL;
+	ok(close_to(seconds("oneshot", 4, 8, &m, 1, 1), call), "a core for each: nobody changes over");
+	m.core_of = one;
+	for (int n = 2; n <= 9; n++)
+		for (int window = 1; window <= 4; window++)
+			alone = seconds("tree", n, 1 << 16, &m, 8, window);
+	ok(alone > 0, "plans of several slices end on a core that is shared");
+}
+
 static void
 test_simulator_of_nodes(void)
 {
@@ -464,6 +491,7 @@ main(void)
 	test_cache();
 	test_checker();
 	test_simulator();
+	test_simulator_of_shared_cores();
 	test_simulator_of_nodes();
 	test_simulator_of_single_copies();
 	printf("1..%d\n", done);
