@@ -139,10 +139,10 @@ def main():
         floor = noise(samples)
         broken, checked = judge(over, samples, options, floor)
         broken.sort(key=lambda b: -b["ratio"])
+        significant = sum(b["significant"] for b in broken)
         report["settings"].append({"over": over, "ranks": options.ranks, "floor": round(floor, 3), "checked": checked,
                                    "broken": len(broken), "significant": significant})
         report["broken"] += broken
-        significant = sum(b["significant"] for b in broken)
         print("# over %s: %d comparisons, %d broken by more than the noise of %.0f %%, %d significantly (*)" %
               (over, checked, len(broken), 100 * floor, significant))
         for b in broken:

@@ -52,9 +52,10 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 static struct tt_algorithm_cost
 cost(int nranks, int nnodes)
 {
-	const double others = nranks - 1, rounds = tt_log2_up(nranks);
+	const double others = nranks - 1, rounds = tt_log2_up(nranks), depth = tt_log2_down(nranks);
 
-	return (struct tt_algorithm_cost){.messages = 2 * rounds,
+	return (struct tt_algorithm_cost){.messages = 2 * depth,
+	    .overheads = 2 * (rounds - depth),
 	    .bytes = rounds,
 	    .both = rounds + (nranks > 1 ? others / nranks : 0),
 	    .kept = 1.0 / nranks,

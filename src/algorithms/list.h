@@ -28,8 +28,8 @@
 	entry(tt_reduce_scatter_hierarchical) \
 	entry(tt_all_gather_direct) \
 	entry(tt_all_gather_ring) \
-	entry(tt_all_gather_circulant) \
 	entry(tt_all_gather_recursive_doubling) \
+	entry(tt_all_gather_circulant) \
 	entry(tt_all_gather_tree) \
 	entry(tt_all_gather_node) \
 	entry(tt_all_gather_hierarchical) \
