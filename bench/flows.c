@@ -3,8 +3,11 @@
  * flows.c - how much of a network Tutti fills: large messages between two ranks, beside bare TCP connections.
  *
  * Two ranks, on two hosts if possible. The bare side has one connection for each network card (or -k of them), all in
- * one non-blocking loop of one thread that hands the next piece to whichever connection has room: the sum of the
- * flows. Rounds of both alternate. Printed: medians, and their ratio (1.00 = Tutti fills what the flows fill).
+ * one non-blocking loop of one thread: the sum of the flows. Each connection carries a share of the bytes that is known
+ * beforehand, what it has been found to be good for, so that all end together: handed out piece by piece, too much
+ * would wait in the queue of a slow one. For the all-reduce there is a second bare program, which adds what it receives
+ * first (half of it) where it lies in cache. Rounds alternate. Printed: medians, and their ratio to Tutti's (1.00 = Tutti
+ * fills what the flows fill).
  *
  *     tests/job/hosts.sh -n 2 -s 4 -r 1gbit -- build/bench/flows
  *     tests/job/hosts.sh -n 2 -s 4 -r 1gbit,1gbit,1gbit,250mbit -- build/bench/flows
@@ -14,6 +17,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +35,16 @@
 #define MOST_ROUNDS 200
 #define PIECE ((size_t)256 << 10)
 #define SECONDS 30
+#define SHARE_ROUNDS 4
 
 struct bench {
 	tutti_comm *comm;
 	int rank, nflows, flows[MOST_FLOWS];
 	size_t bytes;
 	unsigned char *out, *in;
+	double share[MOST_FLOWS]; /* of the bytes, each flow's */
+	float *piece; /* room for what is to be added */
+	int adds;
 };
 
 static void
@@ -110,67 +118,131 @@ connect_flows(struct bench *b, int wanted)
 		close(listeners[i]);
 }
 
-/* One piece that a flow is at: where it is, and what is left of it. */
-struct piece {
+/* What a flow has to move, and what is left of it. */
+struct part {
 	size_t at, left;
 };
 
-/* Moves what it can; returns how much. */
-static size_t
-move(int fd, struct piece *piece, unsigned char *buffer, int sends)
+/* Each flow's part of so many bytes, in whole elements. */
+static void
+cut(const struct bench *b, size_t bytes, struct part *parts)
 {
-	const ssize_t done = sends ? send(fd, buffer + piece->at, piece->left, MSG_DONTWAIT | MSG_NOSIGNAL)
-				   : recv(fd, buffer + piece->at, piece->left, MSG_DONTWAIT);
+	double sum = 0;
+	size_t at = 0;
 
-	if (done > 0) {
-		piece->at += (size_t)done;
-		piece->left -= (size_t)done;
-		return (size_t)done;
+	for (int i = 0; i < b->nflows; i++) {
+		size_t end;
+
+		sum += b->share[i];
+		end = i + 1 < b->nflows ? (size_t)((double)bytes * sum) & ~(size_t)63 : bytes;
+		parts[i] = (struct part){at, end - at};
+		at = end;
 	}
-	if (done == 0 || (errno != EAGAIN && errno != EINTR)) {
-		fprintf(stderr, "flows: a bare connection broke\n");
-		exit(1);
-	}
-	return 0;
 }
 
-/* `sends` and `receives` bytes in all, whichever flow they come by. */
+static void
+broken(void)
+{
+	fprintf(stderr, "flows: a bare connection broke\n");
+	exit(1);
+}
+
+static size_t
+send_some(const struct bench *b, int flow, struct part *part)
+{
+	const size_t n = part->left < PIECE ? part->left : PIECE;
+	const ssize_t done = n > 0 ? send(b->flows[flow], b->out + part->at, n, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+
+	if (done < 0 && errno != EAGAIN && errno != EINTR)
+		broken();
+	part->at += done > 0 ? (size_t)done : 0;
+	part->left -= done > 0 ? (size_t)done : 0;
+	return done > 0 ? (size_t)done : 0;
+}
+
+/* Adds the elements that have come whole; the rest stays for the next time. */
+static void
+add(const struct bench *b, size_t at, size_t n)
+{
+	const float *mine = (const float *)(const void *)(b->out + at);
+	float *sum = (float *)(void *)(b->in + at);
+
+	for (size_t i = 0; i < n / sizeof(float); i++)
+		sum[i] = mine[i] + b->piece[i];
+}
+
+static size_t
+receive_some(const struct bench *b, int flow, struct part *part, size_t added)
+{
+	const bool adds = b->adds && part->left > added;
+	const size_t most = adds && part->left - added < PIECE ? part->left - added : PIECE;
+	const size_t n = part->left < most ? part->left : most;
+	unsigned char *to = adds ? (unsigned char *)b->piece : b->in + part->at;
+	const ssize_t done = n > 0 ? recv(b->flows[flow], to, n, MSG_DONTWAIT) : 0;
+
+	if ((done == 0 && n > 0) || (done < 0 && errno != EAGAIN && errno != EINTR))
+		broken();
+	if (done > 0 && adds)
+		add(b, part->at & ~(size_t)3, (size_t)done);
+	part->at += done > 0 ? (size_t)done : 0;
+	part->left -= done > 0 ? (size_t)done : 0;
+	return done > 0 ? (size_t)done : 0;
+}
+
+static int64_t ended_ns[MOST_FLOWS]; /* when each flow had moved its part */
+
 static void
 raw_exchange(struct bench *b, size_t sends, size_t receives)
 {
-	struct piece out[MOST_FLOWS] = {{0, 0}}, in[MOST_FLOWS];
+	struct part out[MOST_FLOWS], in[MOST_FLOWS];
 	struct pollfd fds[MOST_FLOWS];
-	size_t begun = 0, unsent = sends, missing = receives;
+	size_t added[MOST_FLOWS], left = sends + receives;
 
-	while (unsent > 0 || missing > 0) {
+	cut(b, sends, out);
+	cut(b, receives, in);
+	for (int i = 0; i < b->nflows; i++)
+		added[i] = in[i].left / 2;
+	while (left > 0) {
 		size_t moved = 0;
 
 		for (int i = 0; i < b->nflows; i++) {
-			if (out[i].left == 0 && begun < sends) {
-				const size_t n = sends - begun < PIECE ? sends - begun : PIECE;
+			const size_t n = send_some(b, i, &out[i]) + receive_some(b, i, &in[i], added[i]);
 
-				out[i] = (struct piece){begun, n};
-				begun += n;
-			}
-			fds[i] = (struct pollfd){.fd = b->flows[i], .events = missing > 0 ? POLLIN : 0};
-			if (out[i].left > 0) {
-				const size_t n = move(b->flows[i], &out[i], b->out, 1);
-
-				unsent -= n;
-				moved += n;
-				fds[i].events |= out[i].left > 0 ? POLLOUT : 0;
-			}
-			if (missing > 0) {
-				size_t n;
-
-				in[i] = (struct piece){receives - missing, missing < PIECE ? missing : PIECE};
-				n = move(b->flows[i], &in[i], b->in, 0);
-				missing -= n;
-				moved += n;
-			}
+			fds[i] = (struct pollfd){.fd = b->flows[i],
+			    .events = (short)((in[i].left > 0 ? POLLIN : 0) | (out[i].left > 0 ? POLLOUT : 0))};
+			if (n > 0 && in[i].left == 0 && out[i].left == 0)
+				ended_ns[i] = tt_now_ns();
+			moved += n;
 		}
+		left -= moved;
 		if (moved == 0)
 			poll(fds, (nfds_t)b->nflows, 100);
+	}
+}
+
+/* What each flow is good for: those that end late get less, until all end together. */
+static void
+find_shares(struct bench *b)
+{
+	double speed[MOST_FLOWS], told[2 * MOST_FLOWS], sum;
+
+	for (int i = 0; i < b->nflows; i++)
+		b->share[i] = 1.0 / b->nflows;
+	for (int round = 0; round < SHARE_ROUNDS && b->nflows > 1; round++) {
+		int64_t start;
+
+		must(tutti_barrier(b->comm, NULL, NULL), "a barrier");
+		start = tt_now_ns();
+		raw_exchange(b, b->bytes, b->bytes);
+		for (int i = 0; i < b->nflows; i++)
+			speed[i] = b->share[i] / (double)(ended_ns[i] - start);
+		must(tutti_all_gather(b->comm, speed, told, (size_t)b->nflows, TUTTI_FLOAT64, NULL, NULL),
+		    "the speeds");
+		sum = 0;
+		for (int i = 0; i < b->nflows; i++)
+			sum += speed[i] = told[i] < told[b->nflows + i] ? told[i] : told[b->nflows + i];
+		for (int i = 0; i < b->nflows; i++)
+			b->share[i] = speed[i] / sum;
 	}
 }
 
@@ -207,6 +279,14 @@ static void
 raw_both_ways(struct bench *b)
 {
 	raw_exchange(b, b->bytes, b->bytes);
+}
+
+static void
+raw_both_ways_adding(struct bench *b)
+{
+	b->adds = 1;
+	raw_exchange(b, b->bytes, b->bytes);
+	b->adds = 0;
 }
 
 /* Of two ranks each sends, and receives, as many bytes as the buffer has. */
@@ -276,7 +356,8 @@ main(int argc, char **argv)
 	b.rank = tutti_comm_rank(b.comm);
 	b.out = calloc(1, b.bytes);
 	b.in = calloc(1, b.bytes);
-	if (size != 2 || b.out == NULL || b.in == NULL) {
+	b.piece = calloc(1, PIECE);
+	if (size != 2 || b.out == NULL || b.in == NULL || b.piece == NULL) {
 		fprintf(stderr, "flows: needs two ranks, and memory\n");
 		return 1;
 	}
@@ -284,12 +365,15 @@ main(int argc, char **argv)
 	memset(b.out, 1, b.bytes);
 	memset(b.in, 1, b.bytes);
 	connect_flows(&b, wanted);
+	find_shares(&b);
 	compare(&b, "one way", rounds, raw_one_way, tutti_one_way);
 	compare(&b, "all-reduce", rounds, raw_both_ways, tutti_all_reduce_once);
+	compare(&b, ".. adding", rounds, raw_both_ways_adding, tutti_all_reduce_once);
 	for (int i = 0; i < b.nflows; i++)
 		close(b.flows[i]);
 	free(b.out);
 	free(b.in);
+	free(b.piece);
 	must(tutti_comm_destroy(b.comm), "leaving");
 	return 0;
 }
