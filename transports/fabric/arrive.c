@@ -282,7 +282,8 @@ tt_fab_link_take(tutti_link *link, struct tt_fab_slot *slot)
 		*early = NULL;
 		process(link, slot);
 	}
-	tt_fab_link_refill(link);
+	if (tt_fab_link_runs_dry(link))
+		tt_fab_link_refill(link);
 }
 
 void

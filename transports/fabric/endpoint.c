@@ -429,7 +429,7 @@ tt_fab_endpoint_progress(tutti_endpoint *endpoint)
 {
 	int news;
 
-	(void)read_queue(endpoint, false);
+	endpoint->came = read_queue(endpoint, false);
 	/* From the last to the first: a link that dies gives its place to one that had its turn. */
 	for (int i = endpoint->nlive - 1; i >= 0; i--)
 		if (i < endpoint->nlive && endpoint->live[i]->dirty)

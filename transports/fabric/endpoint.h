@@ -83,6 +83,7 @@ struct tutti_endpoint {
 	bool timer_set;
 	int epoll;
 	int64_t look_ns; /* when to look again */
+	int came; /* completions in this progress() */
 	bool look; /* at the descriptors, at the next progress() */
 	int news; /* what moved or ended since progress() told it */
 };

@@ -279,11 +279,15 @@ void
 tt_fab_link_pump(tutti_link *link)
 {
 	const tutti_endpoint *endpoint = link->endpoint;
+	bool later;
 
 	link->dirty = link->blocked = false;
 	if (!link->active || link->failed || link->status != TUTTI_OK)
 		return;
-	tt_fab_link_refill(link);
+	/* Whoever waits for what has come hears of it first: there are enough receives for now. */
+	later = endpoint->came > 0 && link->greeted && !tt_fab_link_runs_dry(link);
+	if (!later)
+		tt_fab_link_refill(link);
 	tt_fab_link_greet(link);
 	if (link->ready) {
 		tt_fab_link_post(link);
@@ -296,10 +300,11 @@ tt_fab_link_pump(tutti_link *link)
 		if (!link->blocked && link->status == TUTTI_OK)
 			tt_fab_link_write(link);
 	}
-	if (link->status == TUTTI_OK && !link->failed && (link->owed > 0 || link->blocked)) {
+	if (link->status == TUTTI_OK && !link->failed && (link->blocked || (link->owed > 0 && !later))) {
 		link->dirty = link->blocked = true;
 		watch_refusals(link);
 	} else {
+		link->dirty = link->dirty || link->owed > 0;
 		link->blocked_ns = 0;
 	}
 }

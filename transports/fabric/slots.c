@@ -105,6 +105,12 @@ post_receive(tutti_endpoint *endpoint)
 	return true;
 }
 
+bool
+tt_fab_link_runs_dry(const tutti_link *link)
+{
+	return link->owed > link->endpoint->credit / 4;
+}
+
 void
 tt_fab_link_refill(tutti_link *link)
 {

@@ -81,6 +81,8 @@ struct tt_fab_slot *tt_fab_message(tutti_link *link, uint32_t lane, enum tt_fab_
 void tt_fab_message_send(tutti_link *link, struct tt_fab_slot *slot, size_t bytes, tutti_transfer *transfer);
 /* Gives messages to the provider, until it takes no more. */
 void tt_fab_link_post(tutti_link *link);
+/* Are so many receives owed to the peer that it may soon have none? */
+bool tt_fab_link_runs_dry(const tutti_link *link);
 /* Posts the receives that are owed to the peer, until the provider takes no more. */
 void tt_fab_link_refill(tutti_link *link);
 /* A slot to receive into is free again. */
