@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "base/owned_lock.h"
 #include "base/remote.h"
 #include "base/settings.h"
 #include "base/wait.h"
@@ -103,6 +104,7 @@ struct tutti_comm {
 	struct tt_p2p *p2p;
 	struct tt_plan_cache *plans;
 	struct tt_memo memo; /* its plans stay pinned until the communicator goes */
+	struct tt_memo_entry *latest; /* what the latest shortcut was taken by; NULL: none has been */
 	struct tt_operators operators;
 	struct tt_select_facts facts;
 	struct tt_rank_card place; /* this rank's */
@@ -116,7 +118,7 @@ struct tutti_comm {
 	bool described; /* rank 0 was told of another machine (TUTTI_TOPOLOGY) */
 	struct tt_ladder ladder; /* of the thread that drives; it remembers from wait to wait */
 
-	pthread_mutex_t lock;
+	struct tt_owned_lock lock; /* of who drives; the owner is who makes small blocking calls again and again */
 	tt_atomic_u32 contenders; /* threads that want the lock */
 	struct tutti_request *head, *tail; /* queue: the head runs */
 	struct tutti_request *messages; /* sends and receives that are pending */
@@ -240,6 +242,7 @@ void tt_comm_report_fault(tutti_comm *comm, const tutti_request *request, int64_
 int tt_comm_culprit(const tutti_comm *comm, int peer, char *message, size_t bytes, tutti_status *status);
 /* The lock for a thread that is about to drive or to issue. */
 void tt_comm_lock(tutti_comm *comm);
+bool tt_comm_trylock(tutti_comm *comm);
 void tt_comm_unlock(tutti_comm *comm);
 
 /* ---- shortcuts (shortcut.c); see shortcut.h ---------------------------------------------------------------------- */

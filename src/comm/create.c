@@ -8,6 +8,7 @@
  * ranks return an error, and the same one.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -402,21 +403,42 @@ stage_need(const tutti_comm *comm)
 	return tt_node_stage_need(comm->node_size, &comm->facts.stage);
 }
 
-/* The narrowest level with several groups of which each of these ranks is in one. */
-static enum tt_map_level
-level_of(const struct tt_map *map, const int *ranks, int n)
+/* Which group of the level is each of the node's ranks in? False: not all are in one, or all in the same. */
+static bool
+fill_near(const struct tt_map *map, enum tt_map_level level, const tutti_environment *env, int *near)
 {
-	for (enum tt_map_level level = TT_MAP_L3; level > TT_MAP_NODE; level--) {
-		bool several = false, all = true;
+	bool several = false;
 
-		for (int i = 0; i < n; i++) {
-			all = all && map->place[ranks[i]].group[level] >= 0;
-			several = several || map->place[ranks[i]].group[level] != map->place[ranks[0]].group[level];
-		}
-		if (all && several)
-			return level;
+	for (int i = 0; i < env->nlocal; i++) {
+		near[i] = level == TT_MAP_NODE ? 0 : map->place[env->local_ranks[i]].group[level];
+		several = several || near[i] != near[0];
+		if (near[i] < 0)
+			return false;
 	}
-	return TT_MAP_NODE;
+	return several || level == TT_MAP_NODE;
+}
+
+/* The narrowest level, unless a wider one saves a quarter of the lines that are fetched one after the other: where few ranks
+ * share an L3 cache, there are as many groups as there are caches. */
+static enum tt_map_level
+level_of(const tutti_comm *comm, const tutti_environment *env, int *near)
+{
+	enum tt_map_level best = TT_MAP_NODE;
+	int fewest = INT_MAX / 4;
+
+	for (int level = TT_MAP_L3; level >= TT_MAP_NODE; level--) {
+		int lines;
+
+		if (!fill_near(comm->map, (enum tt_map_level)level, env, near))
+			continue;
+		lines = tt_node_stage_group_lines(comm->stage, near);
+		if (4 * lines < 3 * fewest) {
+			fewest = lines;
+			best = (enum tt_map_level)level;
+		}
+	}
+	(void)fill_near(comm->map, best, env, near);
+	return best;
 }
 
 /* Many members meet by groups that follow the machine. Where they share cores each wait is a turn of the scheduler, so
@@ -432,9 +454,7 @@ use_groups(tutti_comm *comm, const tutti_environment *env)
 		return TUTTI_OK;
 	TT_TRY(tt_alloc((size_t)env->nlocal, sizeof(int), "the places of the node's ranks", &memory));
 	near = memory;
-	level = level_of(comm->map, env->local_ranks, env->nlocal);
-	for (int i = 0; i < env->nlocal; i++)
-		near[i] = level == TT_MAP_NODE ? 0 : comm->map->place[env->local_ranks[i]].group[level];
+	level = level_of(comm, env, near);
 	if (tt_node_stage_wants_groups(comm->stage, near)) {
 		tt_node_stage_use_groups(comm->stage, near);
 		tt_log(
@@ -917,7 +937,7 @@ dismantle(tutti_comm *comm)
 	tt_failure_destroy(comm->failure);
 	tt_trace_close(comm->trace);
 	tt_settings_fini(&comm->settings);
-	pthread_mutex_destroy(&comm->lock);
+	tt_owned_lock_destroy(&comm->lock);
 	tt_free(comm);
 }
 
@@ -954,7 +974,8 @@ tt_comm_build_child(const tutti_comm *parent, int size, int rank, const struct t
 	c->kernels = tt_kernels_best();
 	c->ports.bell = -1;
 	c->door = -1;
-	pthread_mutex_init(&c->lock, NULL);
+	/* Race detectors do not know heavy fences. */
+	tt_owned_lock_init(&c->lock, !TT_TSAN && tt_heavy_fence_join());
 	status = build(c, rendezvous, meeting, deadline_ns);
 	if (status != TUTTI_OK) {
 		const tutti_error error = *tt_last_error();

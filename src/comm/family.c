@@ -99,8 +99,7 @@ tt_family_advance(tutti_comm *comm, int64_t now_ns)
 	if (!tt_family_busy(comm) || pthread_mutex_trylock(&family->lock) != 0)
 		return 0;
 	for (tutti_comm *other = family->first; other != NULL; other = other->relative) {
-		if (other == comm || tt_load_relaxed(&other->family_busy) == 0 ||
-		    pthread_mutex_trylock(&other->lock) != 0)
+		if (other == comm || tt_load_relaxed(&other->family_busy) == 0 || !tt_comm_trylock(other))
 			continue;
 		moved += tt_comm_advance(other);
 		if (now_ns > 0)

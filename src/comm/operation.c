@@ -47,12 +47,18 @@ tt_comm_wake(tutti_comm *comm)
 void
 tt_comm_lock(tutti_comm *comm)
 {
-	if (pthread_mutex_trylock(&comm->lock) == 0)
+	if (tt_comm_trylock(comm))
 		return;
 	tt_fetch_add_acq_rel(&comm->contenders, 1u);
 	tt_comm_wake(comm);
-	pthread_mutex_lock(&comm->lock);
+	tt_owned_lock_take(&comm->lock);
 	tt_fetch_add_acq_rel(&comm->contenders, (uint32_t)-1);
+}
+
+bool
+tt_comm_trylock(tutti_comm *comm)
+{
+	return tt_owned_lock_try(&comm->lock);
 }
 
 void
@@ -60,7 +66,7 @@ tt_comm_unlock(tutti_comm *comm)
 {
 	if (TT_UNLIKELY(comm->family != NULL))
 		tt_family_note(comm, tt_comm_busy(comm));
-	pthread_mutex_unlock(&comm->lock);
+	tt_owned_lock_release(&comm->lock);
 }
 
 /* NULL: the operation has no run left. */
@@ -166,7 +172,7 @@ park(tutti_comm *comm, tutti_request *request)
 	request->parked = true;
 	tt_comm_unlock(comm);
 	sched_yield();
-	pthread_mutex_lock(&comm->lock);
+	tt_owned_lock_take(&comm->lock);
 	if (request->parked)
 		request->parked = false;
 	else /* it has ended, and was counted for that: see tt_request_mark_ended() */

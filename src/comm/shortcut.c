@@ -10,7 +10,7 @@
 #define PAUSED_POLLS 100 /* 2 to 5 us more */
 #define TURNS 200 /* of advancing: more means that it is not a small call */
 #define CROWDED_TURNS 64 /* with a yield */
-#define PORTS_CALLS 64
+#define PORTS_CALLS 256
 
 /* ---- opening one ------------------------------------------------------------------------------------------------ */
 
@@ -86,6 +86,22 @@ find_one(tutti_comm *comm, struct tt_memo_key *key, bool in_place, const void *s
 	if (!tt_memo_holds(entry, key) || !entry->shortcut.open ||
 	    !fits(&entry->shortcut, in_place, (uintptr_t)send, (uintptr_t)recv))
 		return NULL;
+	comm->latest = entry;
+	return &entry->shortcut;
+}
+
+/* The latest call, if this one repeats it. */
+static struct tt_shortcut *
+find_latest(tutti_comm *comm, struct tt_memo_key *key, const void *send, void *recv)
+{
+	struct tt_memo_entry *entry = comm->latest;
+
+	if (entry == NULL)
+		return NULL;
+	key->in_place = entry->key.in_place;
+	if (!tt_memo_holds(entry, key) || !entry->shortcut.open ||
+	    !fits(&entry->shortcut, key->in_place != 0, (uintptr_t)send, (uintptr_t)recv))
+		return NULL;
 	return &entry->shortcut;
 }
 
@@ -93,11 +109,19 @@ find_one(tutti_comm *comm, struct tt_memo_key *key, bool in_place, const void *s
 static struct tt_shortcut *
 find(tutti_comm *comm, const struct tt_intent *call, const void *send, void *recv, bool *in_place)
 {
-	struct tt_memo_key key = tt_comm_memo_key(call, NULL);
-	struct tt_shortcut *shortcut = find_one(comm, &key, false, send, recv);
+	struct tt_memo_key key = {.count = call->count,
+	    .root = call->root,
+	    .collective = (uint8_t)call->collective,
+	    .dtype = (uint8_t)call->dtype,
+	    .op = (uint8_t)call->op};
+	struct tt_shortcut *shortcut = find_latest(comm, &key, send, recv);
 
-	*in_place = shortcut == NULL;
-	return shortcut != NULL ? shortcut : find_one(comm, &key, true, send, recv);
+	if (TT_UNLIKELY(shortcut == NULL))
+		shortcut = find_one(comm, &key, false, send, recv);
+	if (shortcut == NULL)
+		shortcut = find_one(comm, &key, true, send, recv);
+	*in_place = key.in_place != 0;
+	return shortcut;
 }
 
 static void
@@ -158,6 +182,34 @@ ends_soon(tutti_comm *comm, tutti_status status)
 	return status == TUTTI_OK;
 }
 
+/* ---- the lock ----------------------------------------------------------------------------------------------------- */
+
+enum hold { NOT_HELD, INSIDE, TAKEN };
+
+/* Who makes small calls is soon the owner, unless others drive the communicator, too. */
+static enum hold
+lock(tutti_comm *comm)
+{
+	if (TT_LIKELY(tt_owned_lock_enter(&comm->lock)))
+		return INSIDE;
+	if (!tt_comm_trylock(comm))
+		return NOT_HELD;
+	tt_owned_lock_adopt(&comm->lock);
+	return TAKEN;
+}
+
+/* Nothing is pending that was not before, so relatives need not be told. */
+static void
+unlock(tutti_comm *comm, enum hold hold)
+{
+	if (TT_LIKELY(hold == INSIDE))
+		tt_owned_lock_leave(&comm->lock);
+	else
+		tt_owned_lock_release(&comm->lock);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------ */
+
 /* The long way from here: a request, which has been running. */
 static tutti_status
 go_the_long_way(tutti_comm *comm, const struct tt_intent *intent, const tutti_options *options)
@@ -187,27 +239,32 @@ tt_shortcut_take(tutti_comm *comm, const struct tt_intent *call, const void *sen
 {
 	struct tt_intent intent;
 	struct tt_shortcut *shortcut;
+	enum hold hold;
 	bool in_place;
 
 	if (comm->stage == NULL || (unsigned)call->dtype > UINT8_MAX || (unsigned)call->op > TUTTI_BXOR)
 		return false;
-	if (pthread_mutex_trylock(&comm->lock) != 0)
+	hold = lock(comm);
+	if (hold == NOT_HELD)
 		return false;
 	shortcut = find(comm, call, send, recv, &in_place);
 	if (shortcut == NULL || !is_quiet(comm)) {
-		tt_comm_unlock(comm);
+		unlock(comm, hold);
 		return false;
 	}
 	if (TT_LIKELY(ends_soon(comm, start(comm, (unsigned char *)(uintptr_t)send, recv, shortcut)))) {
 		tt_failure_finished(comm->failure, comm->issued);
+		unlock(comm, hold);
 		*status = TUTTI_OK;
-	} else {
-		intent = *call;
-		intent.send = shortcut->in_bytes > 0 ? send : NULL;
-		intent.recv = shortcut->out_bytes > 0 ? recv : NULL;
-		intent.in_place = in_place;
-		*status = go_the_long_way(comm, &intent, options);
+		return true;
 	}
+	intent = *call;
+	intent.send = shortcut->in_bytes > 0 ? send : NULL;
+	intent.recv = shortcut->out_bytes > 0 ? recv : NULL;
+	intent.in_place = in_place;
+	if (hold == INSIDE)
+		tt_owned_lock_deepen(&comm->lock);
+	*status = go_the_long_way(comm, &intent, options);
 	tt_comm_unlock(comm);
 	return true;
 }

@@ -66,8 +66,8 @@ size_of(const int *group, int members, int which)
 	return n;
 }
 
-bool
-tt_node_stage_wants_groups(const struct tt_node_stage *s, const int *near)
+int
+tt_node_stage_group_lines(const struct tt_node_stage *s, const int *near)
 {
 	int *const group = s->groups.group;
 	const int n = group_all(near, s->members, group);
@@ -78,7 +78,13 @@ tt_node_stage_wants_groups(const struct tt_node_stage *s, const int *near)
 
 		largest = size > largest ? size : largest;
 	}
-	return s->members - 1 > largest - 1 + n - 1 + HANDOFF_LINES;
+	return largest - 1 + n - 1;
+}
+
+bool
+tt_node_stage_wants_groups(const struct tt_node_stage *s, const int *near)
+{
+	return s->members - 1 > tt_node_stage_group_lines(s, near) + HANDOFF_LINES;
 }
 
 void
@@ -177,6 +183,21 @@ gather(struct tt_node_stage *s)
 	return TUTTI_OK;
 }
 
+/* A leader that has called something else may have ended it and bind nothing: its own group looks at its line, too. */
+static tutti_status
+look_at_leader(struct tt_node_stage *s, int leader)
+{
+	const struct tt_stage_line *line = tt_stage_line(s, leader);
+	tutti_status status;
+
+	/* Pairs with the release in tt_stage_publish(). */
+	if (s->now != s->first || tt_load_acquire(&line->tick) < s->now + 1)
+		return TUTTI_IN_PROGRESS;
+	status = tt_stage_compare(s, line->past, line->mark);
+	s->seen = leader;
+	return status == TUTTI_OK ? TUTTI_IN_PROGRESS : status;
+}
+
 static tutti_status
 met_group(struct tt_node_stage *s, int group)
 {
@@ -185,7 +206,7 @@ met_group(struct tt_node_stage *s, int group)
 	tutti_status status;
 
 	if (!tt_stage_reached(s, leader, &sheaf->tick, s->now + 1))
-		return TUTTI_IN_PROGRESS;
+		return group == s->groups.mine ? look_at_leader(s, leader) : TUTTI_IN_PROGRESS;
 	if (s->now != s->first)
 		return TUTTI_OK;
 	if (sheaf->agreed == 0)

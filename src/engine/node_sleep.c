@@ -10,6 +10,9 @@
  *	fence                               fence
  *	bed.sleeping?  yes: ring            line.tick?  not yet: sleep
  *
+ * The publisher looks at the beds only if some of them are taken, which one word says: it counts up after a bed says so
+ * and before the fence, so whoever reads 0 would have read that nobody sleeps.
+ *
  * The publisher is in a hurry: where all members can, it is the sleeper whose fence counts for both (asymmetric.h), and
  * the publisher need not wait for its own write. A member that can says so in `bed.joined` before the first job
  * and from then on always pays; so a publisher that reads 1 of all, and can be reached itself, needs none. Members that
@@ -56,8 +59,8 @@ tt_stage_tell_core(struct tt_node_stage *s)
 {
 	const uint32_t core = (uint32_t)sched_getcpu() + 1; /* 0, where it cannot be told */
 
-	if (TT_UNLIKELY(core != tt_load_relaxed(&s->lines[s->me].bed.core)))
-		tt_store_relaxed(&s->lines[s->me].bed.core, core);
+	if (TT_UNLIKELY(core != tt_load_relaxed(&s->cores[s->me])))
+		tt_store_relaxed(&s->cores[s->me], core);
 }
 
 bool
@@ -72,7 +75,7 @@ tt_node_stage_needs_core(const struct tt_node_stage *s)
 	word = (size_t)((const char *)s->awaited - (const char *)&s->lines[s->awaited_member]);
 	for (int j = s->awaited_member; j < s->awaited_end; j++) {
 		const char *member = (const char *)&s->lines[j];
-		const uint32_t where = tt_load_relaxed(&s->lines[j].bed.core);
+		const uint32_t where = tt_load_relaxed(&s->cores[j]);
 
 		if (j != s->me && (where == core || where == 0) &&
 		    tt_load_relaxed((const tt_atomic_u64 *)(const void *)(member + word)) < s->awaited_value)
@@ -91,6 +94,14 @@ ring(struct tt_node_stage *s, int member)
 	tt_futex_wake(&s->lines[member].bed.rung, 1);
 }
 
+static void
+ring_sleepers(struct tt_node_stage *s)
+{
+	for (int j = 0; j < s->members; j++)
+		if (tt_load_relaxed(&s->lines[j].bed.sleeping) != 0 && j != s->me)
+			ring(s, j);
+}
+
 void
 tt_stage_wake_sleepers(struct tt_node_stage *s)
 {
@@ -100,9 +111,8 @@ tt_stage_wake_sleepers(struct tt_node_stage *s)
 		tt_fence_seq_cst(); /* pairs with either fence in tt_node_stage_sleep() */
 		s->all_joined = all_have_joined(s);
 	}
-	for (int j = 0; j < s->members; j++)
-		if (TT_UNLIKELY(tt_load_relaxed(&s->lines[j].bed.sleeping) != 0) && j != s->me)
-			ring(s, j);
+	if (TT_UNLIKELY(tt_load_relaxed(&s->beds->sleepers) != 0))
+		ring_sleepers(s);
 }
 
 void
@@ -129,9 +139,11 @@ tt_node_stage_sleep(struct tt_node_stage *s, int64_t deadline_ns)
 	int moved = 0, rank;
 
 	tt_store_relaxed(&me->bed.sleeping, 1);
+	tt_fetch_add_acq_rel(&s->beds->sleepers, 1u);
 	/* Pairs with the fences in tt_stage_wake_sleepers(); without it nobody might wake this member. */
 	if (fence(s) && tt_node_stage_advance(s, &moved, &rank, &mark) == TUTTI_IN_PROGRESS && moved == 0)
 		tt_futex_wait(&me->bed.rung, s->heard, deadline_ns);
+	tt_fetch_add_acq_rel(&s->beds->sleepers, (uint32_t)-1);
 	tt_store_relaxed(&me->bed.sleeping, 0);
 	s->heard = tt_load_acquire(&me->bed.rung); /* pairs with ring() */
 }

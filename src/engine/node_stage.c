@@ -40,8 +40,10 @@ result_bytes(int members, size_t chunk)
 static size_t
 lines_bytes(int members)
 {
-	return tt_round_up(
-	    (size_t)members * (sizeof(struct tt_stage_member) + 2 * sizeof(struct tt_stage_sheaf)), 4096);
+	const size_t of_each =
+	    sizeof(struct tt_stage_member) + 2 * sizeof(struct tt_stage_sheaf) + sizeof(tt_atomic_u32);
+
+	return tt_round_up((size_t)members * of_each + sizeof(struct tt_stage_beds), 4096);
 }
 
 /* Of lines, slots and results. */
@@ -93,6 +95,8 @@ tt_node_stage_create(void *shared, int members, int me, const int *ranks, const 
 	memcpy(s->ranks, ranks, (size_t)members * sizeof(int));
 	s->lines = shared;
 	s->groups.sheaves = (struct tt_stage_sheaf *)(void *)(s->lines + members);
+	s->beds = (struct tt_stage_beds *)(void *)(s->groups.sheaves + 2 * members);
+	s->cores = (tt_atomic_u32 *)(void *)(s->beds + 1);
 	s->data = (unsigned char *)shared + lines_bytes(members);
 	s->chunk = chunk_bytes(members, (size_t)facts->staging_bytes / 2);
 	s->result = result_bytes(members, s->chunk);

@@ -89,7 +89,10 @@ bool tt_node_stage_spin(const struct tt_node_stage *stage, int tight, int polls)
 
 /* There are more members than cores; those for whom it is so say it before anybody's first job. */
 void tt_node_stage_share_cores(struct tt_node_stage *stage);
-/* Members with equal numbers are near each other; of each member, lent, the same on all. Would so many meet sooner by groups? */
+/* Members with equal numbers are near each other; of each member, lent, the same on all. How many lines would be fetched one after
+ * the other if they met by groups, ... */
+int tt_node_stage_group_lines(const struct tt_node_stage *stage, const int *near);
+/* ... and would so many meet sooner? */
 bool tt_node_stage_wants_groups(const struct tt_node_stage *stage, const int *near);
 /* They do, before the first job, on all members. Then a member that others wait for must be driven to the end of its job,
  * even of one in which it only says something. */

@@ -34,12 +34,16 @@ struct tt_stage_member {
 		tt_atomic_u32 sleeping; /* set by the member, read by whoever publishes */
 		tt_atomic_u32 rung; /* counts up to wake it: its futex */
 		tt_atomic_u32 joined; /* its fence counts for both sides; set at creation: see node_sleep.c */
-		tt_atomic_u32 core; /* where it ran when it last published, + 1; 0 = it does not say */
 	} TT_ALIGNED(TT_LINE) bed;
 };
 
 _Static_assert(sizeof(struct tt_stage_line) == TT_LINE && sizeof(struct tt_stage_member) == 4 * TT_LINE,
     "writers do not share lines");
+
+/* Of all members together, and hardly ever written: so that who publishes has one line to look at, and not one of each. */
+struct tt_stage_beds {
+	tt_atomic_u32 sleepers; /* members that have said in their beds that they sleep */
+} TT_ALIGNED(TT_LINE);
 
 #define TT_STAGE_GROUP_MOST 8 /* members that one of them speaks for */
 
@@ -75,6 +79,8 @@ struct tt_node_stage {
 	int *ranks;
 	const void **sources; /* room for one of each member */
 	struct tt_stage_member *lines; /* shared: one of each member */
+	struct tt_stage_beds *beds; /* shared */
+	tt_atomic_u32 *cores; /* shared: where each member ran when it last published, + 1; 0 = it does not say */
 	unsigned char *data; /* shared: the slots and results */
 	size_t chunk, result; /* bytes of a slot, of a result slot */
 	size_t row_most; /* bytes of a row, where a slot holds one for each member */

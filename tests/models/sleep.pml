@@ -17,7 +17,8 @@
 #define SLEEPER 2
 
 byte tick[2]; /* of each publisher */
-bool sleeping; /* says the sleeper */
+bool sleeping; /* says the sleeper in its bed */
+byte sleepers = 0; /* beds that say so */
 byte rung; /* futex word */
 bool asleep; /* in the kernel */
 bool dead = false;
@@ -56,13 +57,18 @@ proctype publisher(byte p)
 #endif
 		STEP;
 		if
-		:: sleeping ->
+		:: sleepers > 0 ->
 			STEP;
-			empty(buffer[p]); /* an atomic addition drains the buffer */
-			rung++;
-			STEP;
-			asleep = false
-		:: !sleeping
+			if
+			:: sleeping ->
+				STEP;
+				empty(buffer[p]); /* an atomic addition drains the buffer */
+				rung++;
+				STEP;
+				asleep = false
+			:: !sleeping
+			fi
+		:: sleepers == 0
 		fi
 	:: else -> break
 	od;
@@ -83,7 +89,7 @@ proctype sleeper()
 		fi
 	:: want <= TICKS && tick[p] < want ->
 		buffer[SLEEPER]!SLEEPING, true;
-		empty(buffer[SLEEPER]);
+		atomic { empty(buffer[SLEEPER]) -> sleepers++ };
 #if !defined(FULL) && !defined(NO_HEAVY)
 		empty(buffer[0]);
 		empty(buffer[1]);
@@ -106,6 +112,7 @@ proctype sleeper()
 			:: asleep && dead -> asleep = false /* the time limit; then it looks around */
 			od
 		fi;
+		atomic { empty(buffer[SLEEPER]) -> sleepers-- };
 		buffer[SLEEPER]!SLEEPING, false;
 		heard = rung;
 		if

@@ -51,8 +51,9 @@ unmake(struct job_rank *me, tutti_comm *comm)
 	return status == TUTTI_OK ? 0 : job_complain_status(me, status, "destruction");
 }
 
+/* Somebody may leave meanwhile, if `left` is not NULL: then it says so. */
 static int
-storm_through(struct job_rank *me, tutti_comm *comm, uint64_t seed, long steps)
+storm_until(struct job_rank *me, tutti_comm *comm, uint64_t seed, long steps, bool *left)
 {
 	struct storm storm;
 	tutti_status status;
@@ -61,9 +62,17 @@ storm_through(struct job_rank *me, tutti_comm *comm, uint64_t seed, long steps)
 	storm_init(&storm, comm, seed, 40000);
 	status = storm_steps(&storm, steps, &right);
 	storm_fini(&storm);
-	if (status != TUTTI_OK)
+	if (left != NULL)
+		*left = status == TUTTI_ERR_PEER;
+	if (status != TUTTI_OK && (left == NULL || !*left))
 		return job_complain_status(me, status, "%s number %ld", storm.what, storm.step);
 	return right ? 0 : job_complain(me, "%s number %ld gave wrong numbers", storm.what, storm.step);
+}
+
+static int
+storm_through(struct job_rank *me, tutti_comm *comm, uint64_t seed, long steps)
+{
+	return storm_until(me, comm, seed, steps, NULL);
 }
 
 /* ---- one communicator, and several at once ------------------------------------------------------------------------ */
@@ -270,7 +279,8 @@ aborted(struct job_rank *me)
 	return 0;
 }
 
-/* Everybody issues, rank 0 does not wait for what it has issued; the others hear that it left, or come through. */
+/* Everybody issues, rank 0 does not wait for what it has issued; the others hear that it left, at the latest when they wait, or
+ * come through. */
 static int
 destroyed(struct job_rank *me)
 {
@@ -278,11 +288,18 @@ destroyed(struct job_rank *me)
 		int32_t send[64] = {0}, recv[64];
 		tutti_request *request = NULL;
 		tutti_comm *comm;
-		tutti_status status;
+		tutti_status status = TUTTI_ERR_PEER;
+		bool left;
 
-		if (make(me, round % 2 == 0 ? 0 : 1, &comm) != 0 || storm_through(me, comm, 1, 10) != 0)
+		if (make(me, round % 2 == 0 ? 0 : 1, &comm) != 0 || storm_until(me, comm, 1, 10, &left) != 0)
 			return 1;
-		status = tutti_all_reduce(comm, send, recv, 64, TUTTI_INT32, TUTTI_SUM, NULL, &request);
+		if (!left)
+			status = tutti_all_reduce(comm, send, recv, 64, TUTTI_INT32, TUTTI_SUM, NULL, &request);
+		if (status == TUTTI_ERR_PEER && me->rank != 0) {
+			if (unmake(me, comm) != 0)
+				return 1;
+			continue;
+		}
 		if (status != TUTTI_OK)
 			return job_complain_status(me, status, "issuing");
 		if (me->rank == 0) {

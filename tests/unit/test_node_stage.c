@@ -493,6 +493,41 @@ Test(node_stage, another_call_in_a_group_lets_nobody_through, .timeout = 10)
 	free(shared);
 }
 
+/* It has ended its own call, and will never look at the others': their lines are none of its business. */
+Test(node_stage, a_leader_that_called_something_else_is_noticed_by_its_group, .timeout = 10)
+{
+	enum { MANY = 12, LEADER = 4 };
+	const unsigned char mine[TUTTI_MARK_BYTES] = "mine", other[TUTTI_MARK_BYTES] = "other";
+	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(MANY, &few), 4096));
+	const struct tt_node_job barrier = {.kind = TT_NODE_BARRIER, .root = -1, .mark = mine};
+	unsigned char row[8] = "row";
+	const struct tt_node_job broadcast = {
+	    .kind = TT_NODE_BROADCAST, .root = LEADER, .src = row, .dst = row, .bytes = 8, .mark = other};
+	struct tt_node_stage *stage[MANY];
+	int moved = 0, rank = -1;
+	const void *mark = NULL;
+
+	open_many(shared, MANY, stage);
+	for (int m = 0; m < MANY; m++)
+		tt_node_stage_start(stage[m], m == LEADER ? &broadcast : &barrier);
+	cr_assert(eq(int, tt_node_stage_advance(stage[LEADER], &moved, &rank, &mark), TUTTI_OK));
+	for (int m = 0; m < MANY; m++) {
+		const bool led = m / 4 == LEADER / 4 && m != LEADER;
+
+		if (m == LEADER)
+			continue;
+		cr_assert(eq(int, tt_node_stage_advance(stage[m], &moved, &rank, &mark),
+		    led ? TUTTI_ERR_MISMATCH : TUTTI_IN_PROGRESS));
+		if (!led)
+			continue;
+		cr_expect(eq(int, rank, LEADER));
+		cr_expect(zero(int, memcmp(mark, other, TUTTI_MARK_BYTES)));
+	}
+	for (int m = 0; m < MANY; m++)
+		tt_node_stage_destroy(stage[m]);
+	free(shared);
+}
+
 Test(node_stage, a_note_that_differs_in_one_group_is_known_in_all, .timeout = 10)
 {
 	enum { MANY = 12 };
