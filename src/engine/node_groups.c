@@ -194,8 +194,10 @@ look_at_leader(struct tt_node_stage *s, int leader)
 	if (s->now != s->first || tt_load_acquire(&line->tick) < s->now + 1)
 		return TUTTI_IN_PROGRESS;
 	status = tt_stage_compare(s, line->past, line->mark);
+	if (status == TUTTI_OK)
+		return TUTTI_IN_PROGRESS;
 	s->seen = leader;
-	return status == TUTTI_OK ? TUTTI_IN_PROGRESS : status;
+	return status;
 }
 
 static tutti_status
