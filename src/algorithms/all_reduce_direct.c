@@ -23,7 +23,8 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 	tt_plan_init(plan, "direct", shape);
 	if (tt_build_alone(plan))
 		return tt_plan_end(plan);
-	tt_plan_tmp(plan, n - 1, 1, n);
+	if (n > 2) /* of two, what comes is added to what is there */
+		tt_plan_tmp(plan, n - 1, 1, n);
 	if (tt_build_everyone(plan, &everyone)) {
 		const struct tt_lane lane = {.ranks = everyone, .n = n, .me = shape->rank, .of = n};
 

@@ -76,7 +76,7 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 	tt_plan_init(plan, "hierarchical", shape);
 	if (tt_build_alone(plan) || !tt_build_groups(plan, shape, &groups))
 		return tt_plan_end(plan);
-	if (groups.nnodes > 1)
+	if (groups.nnodes > 2) /* of two, what comes is added to what is there */
 		tt_plan_tmp(plan, groups.nnodes - 1, 1, groups.lanes * groups.nnodes);
 	if (groups.even)
 		build_even(plan, &groups);

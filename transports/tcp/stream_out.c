@@ -353,7 +353,7 @@ add_nothing(struct tt_stream *stream, struct tt_output *out)
 	static const unsigned char nothing[PADDING_BYTES] = {TT_FRAME_NOTHING};
 	const bool large = out->bytes >= PADDING_BYTES;
 
-	if (stream->padded || large || !stream->sips || stream->middling < MIDDLING_MOST) {
+	if (stream->padded || stream->leaving || large || !stream->sips || stream->middling < MIDDLING_MOST) {
 		stream->padded |= large;
 		add_text(out, nothing, 1);
 		return;
