@@ -241,6 +241,13 @@ work(void *unused)
 	return unused;
 }
 
+static bool
+wanted(size_t algorithm, const char *only)
+{
+	return only == NULL || strcmp(only, tt_algorithms[algorithm]->name) == 0;
+}
+
+/* What takes long comes first, so that no worker is left alone with it at the end. */
 static void
 list_items(const char *only)
 {
@@ -252,15 +259,14 @@ list_items(const char *only)
 	if (!items)
 		exit(2);
 	nitems = 0;
-	for (size_t a = 0; tt_algorithms[a]; a++) {
-		if (only && strcmp(only, tt_algorithms[a]->name) != 0)
-			continue;
-		for (int i = 0; i < LARGE_ONES; i++)
+	for (size_t a = 0; tt_algorithms[a]; a++)
+		for (int i = 0; i < LARGE_ONES && wanted(a, only); i++)
 			items[nitems++] = (struct item){tt_algorithms[a],
 			    65 + random_below(&state, (i ? 256 : 1024) - 64), random_next(&state) | 1};
-		for (int n = MOST_RANKS; n >= 1; n--)
-			items[nitems++] = (struct item){tt_algorithms[a], n, 0};
-	}
+	for (int n = MOST_RANKS; n >= 1; n--)
+		for (size_t a = 0; tt_algorithms[a]; a++)
+			if (wanted(a, only))
+				items[nitems++] = (struct item){tt_algorithms[a], n, 0};
 }
 
 int
