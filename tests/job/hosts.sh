@@ -16,7 +16,7 @@ usage() {
 	cat <<'TEXT'
 usage: hosts.sh [options] [--] PROGRAM [ARGUMENT...]
   -n HOSTS    how many hosts (2)
-  -g RANKS    ranks on each (1)
+  -g RANKS,.. ranks on each (1): the second host has the second number, and so on, the last one for all that are left
   -s CARDS    how many cards each host has, each on a switch of its own (1)
   -r RATE,... every card sends at most RATE, in tc's units: 1gbit, 200mbit; the second card the second RATE, and so on,
               the last one for all that are left
@@ -80,7 +80,7 @@ outside() {
 	done
 	shift $((OPTIND - 1))
 	[ $# -gt 0 ] || { usage >&2 && exit 2; }
-	[[ $HOSTS_N =~ ^[0-9]+$ && $HOSTS_G =~ ^[0-9]+$ ]] && ((HOSTS_N >= 1 && HOSTS_N <= 200 && HOSTS_G >= 1)) ||
+	[[ $HOSTS_N =~ ^[0-9]+$ && $HOSTS_G =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] && ((HOSTS_N >= 1 && HOSTS_N <= 200)) ||
 		fail "-n takes 1 to 200 hosts, -g at least one rank"
 	[[ $HOSTS_CARDS =~ ^[1-8]$ ]] || fail "-s takes 1 to 8 cards"
 	for option in unshare setpriv ip tc; do
@@ -220,10 +220,23 @@ run_rank() { # PROGRAM...
 	fi
 }
 
+# How many ranks there are (size), how many before host H's (before) and on it (here).
+count_ranks() { # H
+	local sizes h n
+	IFS=, read -r -a sizes <<<"$HOSTS_G"
+	size=0
+	for ((h = 0; h < HOSTS_N; h++)); do
+		n=${sizes[h < ${#sizes[@]} ? h : ${#sizes[@]} - 1]}
+		[ "$h" = "$1" ] && before=$size here=$n
+		size=$((size + n))
+	done
+}
+
 host() { # HOST TOLD GO PROGRAM...
-	local status first=0 rank card who
+	local status first=0 rank card who size before here
 	declare -a ranks=()
-	export HOSTS_HOST=$1 TUTTI_SIZE=$((HOSTS_N * HOSTS_G)) TUTTI_LOCAL_SIZE=$HOSTS_G TUTTI_ROOT=10.213.0.1:29400
+	count_ranks "$1"
+	export HOSTS_HOST=$1 TUTTI_SIZE=$size TUTTI_LOCAL_SIZE=$here TUTTI_ROOT=10.213.0.1:29400
 	[ -z "$HOSTS_IPV6" ] || TUTTI_ROOT='[fd00:213:0::1]:29400'
 	local told=$2 go=$3
 	shift 3
@@ -243,8 +256,8 @@ host() { # HOST TOLD GO PROGRAM...
 	export TUTTI_SECRET_FILE=/dev/shm/.secret
 	(umask 077 && echo "$HOSTS_SECRET" >$TUTTI_SECRET_FILE)
 
-	for ((rank = 0; rank < HOSTS_G; rank++)); do
-		TUTTI_LOCAL_RANK=$rank TUTTI_RANK=$((HOSTS_HOST * HOSTS_G + rank)) run_rank "$@" <&0 &
+	for ((rank = 0; rank < here; rank++)); do
+		TUTTI_LOCAL_RANK=$rank TUTTI_RANK=$((before + rank)) run_rank "$@" <&0 &
 		ranks[rank]=$!
 	done
 	while [ ${#ranks[@]} -gt 0 ]; do
@@ -254,7 +267,7 @@ host() { # HOST TOLD GO PROGRAM...
 			[ "${ranks[rank]}" = "$who" ] && unset "ranks[rank]" && break
 		done
 		[ "$status" = 0 ] && continue
-		echo "hosts.sh: rank $((HOSTS_HOST * HOSTS_G + rank)) on host $HOSTS_HOST ended with status $status" >&2
+		echo "hosts.sh: rank $((before + rank)) on host $HOSTS_HOST ended with status $status" >&2
 		[ $first != 0 ] || first=$status
 		[ -n "$HOSTS_ALL" ] || break
 	done
