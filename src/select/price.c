@@ -234,7 +234,7 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	const double each = larger(r->link->alpha_s, r->link->over_s);
 	const double byte = r->link->beta_s + 2 * r->beyond;
 	/* What has come through a socket of this host is in no near cache any more when other ranks have had the core. */
-	const bool loop = facts->nnodes > 1 && facts->nhosts == 1;
+	const bool loop = facts->nnodes > 1 && facts->nnodes == facts->nranks && facts->nhosts == 1;
 	const double kept = r->kept * (loop ? 2 : 1);
 	const double folded = c->folded > 0 && c->all_reduced > 0 ? c->all_reduced / 2 : all * c->folded;
 	/* Who has nothing to do yet polls in shared memory, and sleeps where messages come through the kernel. */

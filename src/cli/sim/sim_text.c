@@ -5,29 +5,58 @@
 #include "cli/sim/sim.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
+
+#define WIDTH 12 /* of a column */
 
 static void
 put_time(FILE *file, double seconds, char mark)
 {
 	if (seconds < 1e-3)
-		fprintf(file, " %9.2fu%c", seconds * 1e6, mark);
+		fprintf(file, " %10.2fu%c", seconds * 1e6, mark);
 	else if (seconds < 1)
-		fprintf(file, " %9.2fm%c", seconds * 1e3, mark);
+		fprintf(file, " %10.2fm%c", seconds * 1e3, mark);
 	else
-		fprintf(file, " %9.2fs%c", seconds, mark);
+		fprintf(file, " %10.2fs%c", seconds, mark);
+}
+
+/* Of a name that is too long for a column, where its second line begins; else where it ends. */
+static const char *
+second_line(const char *name)
+{
+	const char *gap = strlen(name) > WIDTH ? strchr(name, '_') : NULL;
+
+	return gap != NULL ? gap + 1 : name + strlen(name);
 }
 
 static void
 put_column_names(FILE *file, const struct tt_sim *sim, int from, int to)
 {
-	fprintf(file, "\n%8s", "size");
+	bool two = false;
+
+	fputc('\n', file);
 	for (int a = from; a < to; a++)
-		fprintf(file, " %11.11s", sim->algorithm[a]->name);
+		two = two || *second_line(sim->algorithm[a]->name) != '\0';
+	if (two) {
+		fprintf(file, "%8s", "");
+		for (int a = from; a < to; a++) {
+			const char *name = sim->algorithm[a]->name, *rest = second_line(name);
+
+			fprintf(file, " %*.*s", WIDTH, *rest != '\0' ? (int)(rest - name) : 0, name);
+		}
+		fputc('\n', file);
+	}
+	fprintf(file, "%8s", "size");
+	for (int a = from; a < to; a++) {
+		const char *name = sim->algorithm[a]->name, *rest = second_line(name);
+
+		fprintf(file, " %*s", WIDTH, *rest != '\0' ? rest : name);
+	}
 	fprintf(file, "  %s\n", to == sim->nalgorithms ? "chosen" : "");
 }
 
-#define COLUMNS 9
+#define COLUMNS 8 /* of them next to each other */
 
 static void
 put_table(FILE *file, const struct tt_sim *sim)
@@ -46,7 +75,7 @@ put_table(FILE *file, const struct tt_sim *sim)
 				const struct tt_sim_price *p = &sim->price[a][s];
 
 				if (p->method == TT_SIM_NOT_POSSIBLE)
-					fprintf(file, " %11s", "-");
+					fprintf(file, " %*s", WIDTH, "-");
 				else
 					put_time(file, p->seconds,
 					    a == best                         ? '*'

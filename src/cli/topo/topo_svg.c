@@ -29,6 +29,8 @@
 #define CORE_GAP 14.0 /* an arrow fits between neighbours */
 #define SHORT 60.0 /* hops so short go straight, side by side */
 #define ASIDE 6.0
+#define BEND 9.0 /* of what goes around nodes */
+#define BESIDE 5.0 /* between those that go the same way */
 
 enum level { NODE, PACKAGE, NUMA, CACHE, CORES };
 
@@ -49,6 +51,8 @@ struct canvas {
 	int node; /* being drawn */
 	bool *shown; /* cores */
 	struct point *at; /* of each rank */
+	int columns, rows; /* of nodes */
+	struct size cell; /* the largest node */
 };
 
 static double
@@ -426,6 +430,84 @@ hop_of(const struct tt_topo_view *view, int a, int b)
 	return level >= TT_MAP_L3 ? 0 : level >= TT_MAP_PACKAGE ? 1 : 2;
 }
 
+/* Straight pieces with round corners between them, from one mark to another. */
+static void
+bent(const struct canvas *c, const struct size *way, int n, int hop)
+{
+	fprintf(c->file, "<path d=\"M %.1f %.1f", way[0].w, way[0].h);
+	for (int i = 1; i + 1 < n; i++) {
+		const double bx = way[i].w - way[i - 1].w, by = way[i].h - way[i - 1].h, before = hypot(bx, by);
+		const double ax = way[i + 1].w - way[i].w, ay = way[i + 1].h - way[i].h, after = hypot(ax, ay);
+		const double bend = fmin(BEND, fmin(before, after) / 2);
+
+		if (bend <= 0)
+			continue;
+		fprintf(c->file, " L %.1f %.1f Q %.1f %.1f %.1f %.1f", way[i].w - bx / before * bend,
+		    way[i].h - by / before * bend, way[i].w, way[i].h, way[i].w + ax / after * bend,
+		    way[i].h + ay / after * bend);
+	}
+	fprintf(c->file,
+	    " L %.1f %.1f\" fill=\"none\" stroke=\"%s\" stroke-width=\"2.2\" stroke-opacity=\"0.85\" "
+	    "marker-end=\"url(#head%d)\"/>\n",
+	    way[n - 1].w, way[n - 1].h, hops[hop].color, hop);
+}
+
+/* Is nothing of its node to the left of the rank? */
+static bool
+is_leftmost(const struct canvas *c, int rank)
+{
+	const struct tt_map_place *place = c->view->map->place;
+
+	for (int r = 0; r < c->view->nranks; r++)
+		if (place[r].node == place[rank].node && fabs(c->at[r].y - c->at[rank].y) < CORE &&
+		    c->at[r].x < c->at[rank].x)
+			return false;
+	return true;
+}
+
+/* The middle of the room below that row of nodes. */
+static double
+gap_below(const struct canvas *c, int row)
+{
+	const double bottom = HEAD + (row + 1) * c->cell.h + row * 2 * MARGIN;
+
+	return row + 1 < c->rows ? bottom + MARGIN : bottom + BEND;
+}
+
+/* From node to node in the room between them: down, along the gap below, then beside the other node and into it from the
+ * left, or where something is in the way there, along the gap next to it and in from above or below. */
+static void
+around(const struct canvas *c, int from, int to, int hop)
+{
+	const struct point a = c->at[from], b = c->at[to];
+	const int node = c->view->map->place[from].node, other = c->view->map->place[to].node;
+	const int row = node / c->columns, goal = other / c->columns, column = other % c->columns;
+	const double reach = CORE / 2 + 3, aside = (node % 5 - 2) * BESIDE;
+	const double gap = gap_below(c, row) + (row + 1 < c->rows ? aside : aside / 4);
+	const double left = column == 0 ? MARGIN / 2 + aside / 2 : column * (c->cell.w + 2 * MARGIN) + aside;
+	const bool above = goal > 0 && goal != row;
+	const double entry = above ? gap_below(c, goal - 1) + aside : gap_below(c, goal) + aside / 4;
+	struct size way[8];
+	int n = 0;
+
+	way[n++] = (struct size){a.x, a.y + reach};
+	way[n++] = (struct size){a.x, gap};
+	if (is_leftmost(c, to)) {
+		way[n++] = (struct size){left, gap};
+		way[n++] = (struct size){left, b.y};
+		way[n++] = (struct size){b.x - reach, b.y};
+	} else if (goal == row || goal == row + 1) {
+		way[n++] = (struct size){b.x, gap};
+		way[n++] = (struct size){b.x, b.y + (above ? -reach : reach)};
+	} else {
+		way[n++] = (struct size){left, gap};
+		way[n++] = (struct size){left, entry};
+		way[n++] = (struct size){b.x, entry};
+		way[n++] = (struct size){b.x, b.y + (above ? -reach : reach)};
+	}
+	bent(c, way, n, hop);
+}
+
 static void
 arrow(const struct canvas *c, int from, int to)
 {
@@ -437,6 +519,10 @@ arrow(const struct canvas *c, int from, int to)
 
 	if (length < CORE)
 		return;
+	if (c->view->map->place[from].node != c->view->map->place[to].node) {
+		around(c, from, to, hop);
+		return;
+	}
 	if (length < SHORT) {
 		fprintf(c->file,
 		    "<path d=\"M %.1f %.1f L %.1f %.1f\" stroke=\"%s\" stroke-width=\"2.2\" "
@@ -575,6 +661,9 @@ draw(struct canvas *c, int nodes, char *const *words)
 		    c->view->topology->numa_nodes, c->view->topology->packages);
 	text(c->file, MARGIN, 30, "font-size=\"18\" font-weight=\"bold\" fill=\"#1d2833\"", title);
 	c->draw = true;
+	c->columns = columns;
+	c->rows = rows;
+	c->cell = cell;
 	for (int n = 0; n < nodes; n++)
 		(void)place_node(c, n, MARGIN + (n % columns) * (cell.w + 2 * MARGIN),
 		    HEAD + (double)(n / columns) * (cell.h + 2 * MARGIN));
