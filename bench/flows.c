@@ -160,7 +160,7 @@ send_some(const struct bench *b, int flow, struct part *part)
 	return done > 0 ? (size_t)done : 0;
 }
 
-/* Adds the elements that have come whole; the rest stays for the next time. */
+/* Adds about as many elements as have come: what it costs counts here, not what comes out. */
 static void
 add(const struct bench *b, size_t at, size_t n)
 {

@@ -59,7 +59,8 @@ cost(int nranks, int nnodes)
 	    .bytes = rounds,
 	    .both = rounds + (nranks > 1 ? others / nranks : 0),
 	    .kept = 1.0 / nranks,
-	    .leaves = tt_log2_up(nnodes),
+	    .leaves =
+		tt_log2_up(nnodes) + (nnodes > 1 && !tt_is_power_of_two(nranks / nnodes)), /* subtrees across nodes */
 	    .all_messages = 2 * others,
 	    .all_bytes = others + tt_bruck_hops(nranks, 2)};
 }

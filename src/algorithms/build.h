@@ -38,6 +38,12 @@ tt_log2_down(int n)
 	return rounds;
 }
 
+static inline bool
+tt_is_power_of_two(int n)
+{
+	return n > 0 && (n & (n - 1)) == 0;
+}
+
 /* Whom a rank tells in all rounds of a tree, or a graph, of radix 4: up to three in each. */
 static inline int
 tt_radix4_peers(int n)

@@ -92,7 +92,8 @@ cost(int nranks, int nnodes)
 	    .folded = rounds,
 	    .reduced = nranks > 1 ? 2 * rounds : 1,
 	    .kept = 1.0 / nranks,
-	    .leaves = tt_log2_up(nnodes),
+	    .leaves =
+		tt_log2_up(nnodes) + (nnodes > 1 && !tt_is_power_of_two(nranks / nnodes)), /* subtrees across nodes */
 	    .all_messages = 2 * others,
 	    .all_bytes = others + tt_bruck_hops(nranks, 2),
 	    .all_reduced = nranks > 1 ? 2 * others : 1};

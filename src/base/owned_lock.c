@@ -7,10 +7,14 @@
  */
 #include "base/owned_lock.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <time.h>
 
+#define NS_PER_S 1000000000
 #define DRAIN_NS 1000000 /* a store that is a microsecond old has left its buffer */
+#define YIELDS 100
+#define NAP_NS 50000
 
 void
 tt_owned_lock_init(struct tt_owned_lock *lock, bool may_be_owned)
@@ -29,35 +33,77 @@ tt_owned_lock_destroy(struct tt_owned_lock *lock)
 static bool
 others_may_enter(const struct tt_owned_lock *lock)
 {
-	const uint64_t owner = tt_load_acquire(&lock->owner); /* pairs with the release in disown() */
+	const uint64_t owner = tt_load_acquire(&lock->owner); /* pairs with the releases here */
 
 	return owner != TT_OWNED_NOT_YET && owner != TT_OWNED_NEVER && owner != tt_owned_lock_self();
 }
 
-/* No other thread may enter from now on. False: it has been told, but the owner is still inside. */
-static bool
-disown(struct tt_owned_lock *lock)
+/* What was written when this began has been seen everywhere when it ends. */
+static void
+fence(void)
+{
+	struct timespec until;
+
+	if (tt_heavy_fence())
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += DRAIN_NS;
+	if (until.tv_nsec >= NS_PER_S) {
+		until.tv_nsec -= NS_PER_S;
+		until.tv_sec++;
+	}
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+}
+
+/* Nobody is the owner from now on, and whoever enters afterwards sees that. */
+static void
+revoke(struct tt_owned_lock *lock)
 {
 	uint64_t owner = tt_load_acquire(&lock->owner);
 
-	if (!others_may_enter(lock))
-		return true;
 	if (owner != TT_OWNED_REVOKED)
 		(void)tt_cas_acq_rel(&lock->owner, &owner, TT_OWNED_REVOKED);
 	/* Whoever finds it revoked does the same: the one who did it may not have come this far. */
-	if (!tt_heavy_fence())
-		(void)nanosleep(&(struct timespec){.tv_nsec = DRAIN_NS}, NULL);
+	fence();
+}
+
+/* It is revoked, and the caller's fence has been: is the one who was inside gone? */
+static bool
+is_left(struct tt_owned_lock *lock)
+{
+	uint64_t owner = TT_OWNED_REVOKED;
+
 	if (tt_load_acquire(&lock->inside) != 0) /* pairs with the releases of who leaves */
 		return false;
-	owner = TT_OWNED_REVOKED;
 	(void)tt_cas_acq_rel(&lock->owner, &owner, TT_OWNED_NEVER);
 	return true;
+}
+
+/* No other thread may enter from now on. It is not for long that the owner is inside, but on this core it may be
+ * this very thread that keeps it from going on: so the waiter sleeps, in the end. */
+static void
+disown(struct tt_owned_lock *lock)
+{
+	if (!others_may_enter(lock))
+		return;
+	revoke(lock);
+	for (int turn = 0; !is_left(lock); turn++)
+		if (turn < YIELDS)
+			sched_yield();
+		else
+			(void)nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
 }
 
 bool
 tt_owned_lock_try(struct tt_owned_lock *lock)
 {
-	if (!disown(lock) || pthread_mutex_trylock(&lock->mutex) != 0)
+	if (others_may_enter(lock)) {
+		revoke(lock);
+		if (!is_left(lock))
+			return false;
+	}
+	if (pthread_mutex_trylock(&lock->mutex) != 0)
 		return false;
 	if (TT_LIKELY(!others_may_enter(lock)))
 		return true;
@@ -69,8 +115,7 @@ void
 tt_owned_lock_take(struct tt_owned_lock *lock)
 {
 	for (;;) {
-		while (TT_UNLIKELY(!disown(lock)))
-			sched_yield();
+		disown(lock);
 		pthread_mutex_lock(&lock->mutex);
 		if (TT_LIKELY(!others_may_enter(lock)))
 			return;

@@ -191,7 +191,7 @@ static void
 check_prices(const struct tt_algorithm *algorithm)
 {
 	static const int shapes[][2] = {{2, 1}, {4, 1}, {7, 1}, {8, 1}, {2, 2}, {3, 2}, {4, 2}, {8, 2}, {2, 4},
-	    {4, 4}, {8, 4}, {16, 4}, {4, 8}, {2, 8}, {3, 3}};
+	    {4, 4}, {8, 4}, {16, 4}, {4, 8}, {2, 8}, {3, 3}, {2, 3}, {2, 5}, {3, 5}};
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
 		static const int any_node;

@@ -108,7 +108,7 @@ post_receive(tutti_endpoint *endpoint)
 bool
 tt_fab_link_runs_dry(const tutti_link *link)
 {
-	return link->owed > link->endpoint->credit / 4;
+	return link->owed >= link->endpoint->credit / 4;
 }
 
 void

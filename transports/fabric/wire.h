@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <tutti/transport.h>
 
-#define TT_FAB_WIRE 1 /* version of all this and of the guard's frames */
+#define TT_FAB_WIRE 2 /* version of all this and of the guard's frames */
 #define TT_FAB_CREDIT 32 /* messages of a link on the way, at most; a power of two */
 #define TT_FAB_CREDIT_LEAST 8 /* .. and at least, however many ranks share the provider's receives */
 #define TT_FAB_BATCH 4 /* windows in one GRANT at most */
