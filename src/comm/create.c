@@ -472,7 +472,7 @@ open_stage(tutti_comm *comm, const tutti_environment *env)
 	TT_TRY(tt_node_stage_create(tt_segment_at(comm->segment, comm->stage_offset), comm->node_size,
 	    comm->node_rank, env->local_ranks, &comm->facts.stage, &comm->stage));
 	if (comm->crowded)
-		tt_node_stage_share_cores(comm->stage);
+		tt_node_stage_share_cores(comm->stage, comm->cores);
 	TT_TRY(use_groups(comm, env));
 	return tt_executor_use_stage(comm->executor, comm->stage);
 }

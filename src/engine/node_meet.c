@@ -63,8 +63,10 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 {
 	struct tt_stage_line *line = &s->lines[s->me].line[tick % 2];
 
-	if (s->shares_cores)
+	if (s->shares_cores) {
 		tt_stage_tell_core(s);
+		tt_stage_spread(s);
+	}
 	if (tick == s->first) {
 		memcpy(line->mark, s->mark, 8);
 		memcpy(line->mark + 8, s->mark + 8, TUTTI_MARK_BYTES - 8);

@@ -46,9 +46,10 @@ all_have_joined(const struct tt_node_stage *s)
 /* ---- cores -------------------------------------------------------------------------------------------------- */
 
 void
-tt_node_stage_share_cores(struct tt_node_stage *s)
+tt_node_stage_share_cores(struct tt_node_stage *s, int cores)
 {
 	s->shares_cores = true;
+	tt_stage_spread_init(&s->spread, cores);
 	/* Members sleep often, and to interrupt every core each time costs more than the publishers' fences. */
 	s->joined = false;
 	tt_store_relaxed(&s->lines[s->me].bed.joined, 0u);

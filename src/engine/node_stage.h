@@ -87,8 +87,8 @@ tutti_status tt_node_stage_advance(struct tt_node_stage *stage, int *moved, int 
  * then `polls` times with a pause before. True at once where it cannot tell. */
 bool tt_node_stage_spin(const struct tt_node_stage *stage, int tight, int polls);
 
-/* There are more members than cores; those for whom it is so say it before anybody's first job. */
-void tt_node_stage_share_cores(struct tt_node_stage *stage);
+/* There are more members than cores, of which there are so many; those for whom it is so say it before anybody's first job. */
+void tt_node_stage_share_cores(struct tt_node_stage *stage, int cores);
 /* Members with equal numbers are near each other; of each member, lent, the same on all. How many lines would be fetched one after
  * the other if they met by groups, ... */
 int tt_node_stage_group_lines(const struct tt_node_stage *stage, const int *near);

@@ -74,6 +74,13 @@ struct tt_stage_groups {
 /* Where an operation stands. */
 enum tt_stage_phase { TT_STAGE_ENTER, TT_STAGE_MEET, TT_STAGE_LEAVE, TT_STAGE_ENDED };
 
+/* How members that share cores share them evenly (node_spread.c). */
+struct tt_stage_spread {
+	int cores; /* for all members */
+	uint32_t turn, seen; /* publications; looks in a row that found this one too many on its core */
+	uint32_t most; /* then to move */
+};
+
 struct tt_node_stage {
 	int members, me;
 	int *ranks;
@@ -92,6 +99,7 @@ struct tt_node_stage {
 	uint64_t awaited_value; /* ... so much; nor did it look at the same of the members ... */
 	int awaited_member, awaited_end; /* ... after this one and before that */
 	bool shares_cores;
+	struct tt_stage_spread spread; /* where it does */
 	uint64_t finished; /* everybody is done with all ticks before this one */
 	uint64_t tick; /* next one to be used */
 	uint64_t past; /* of the marks of all earlier jobs */
@@ -126,6 +134,11 @@ void tt_stage_remember(struct tt_node_stage *s);
 void tt_stage_make_bed(struct tt_node_stage *s);
 /* Where cores are shared, before something is published: where this member runs. */
 void tt_stage_tell_core(struct tt_node_stage *s);
+void tt_stage_spread_init(struct tt_stage_spread *spread, int cores);
+/* Now and then, before something is published: moves this thread to an emptier core if it is one too many on its own. */
+void tt_stage_spread(struct tt_node_stage *s);
+/* Is it, with so many cores for all members? */
+bool tt_stage_is_surplus(const struct tt_node_stage *s, int cores);
 /* After something was published: wakes who sleeps (node_sleep.c). */
 void tt_stage_wake_sleepers(struct tt_node_stage *s);
 /* Has `member` published tick `now`? Its mark is compared at the job's first tick. */

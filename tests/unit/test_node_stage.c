@@ -349,7 +349,7 @@ run_job(unsigned seed, int n, bool groups, struct tt_segment *const *segments)
 		if (seed % 2 == 0 && tt_remote_prove(&job.remotes[m]) == 0) /* the same for all: it is one process */
 			tt_node_stage_use_remotes(job.member[m].stage, job.remotes);
 		if (seed % 6 == 2)
-			tt_node_stage_share_cores(job.member[m].stage);
+			tt_node_stage_share_cores(job.member[m].stage, 1);
 	}
 	if (groups)
 		use_groups(&job, seed);
