@@ -186,6 +186,24 @@ tt_stage_all_done(struct tt_node_stage *s, uint64_t ticks)
 	return true;
 }
 
+void
+tt_stage_look_ahead(struct tt_node_stage *s)
+{
+	uint64_t least = s->now;
+
+	if (s->shares_cores)
+		return;
+
+	for (int j = 0; j < s->members; j++)
+		if (j != s->me) { /* pairs with the release in tt_stage_publish_done() */
+			const uint64_t ticks = tt_load_acquire(&s->lines[j].done.ticks);
+
+			least = ticks < least ? ticks : least;
+		}
+	if (s->finished < least)
+		s->finished = least;
+}
+
 bool
 tt_stage_may_write(struct tt_node_stage *s, uint64_t tick)
 {

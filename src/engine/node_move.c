@@ -71,26 +71,43 @@ enter(struct tt_node_stage *s)
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* This tick's chunk of member j's data, which lies at `at` of its payload or at `own`, goes to `to`. */
+/* This tick's chunk of another member's data, which lies at `at` of its payload, goes to `to`. */
 static void
-read_from(struct tt_node_stage *s, int j, size_t at, const struct iovec *to, const unsigned char *own)
+read_from(struct tt_node_stage *s, int j, size_t at, const struct iovec *to)
 {
 	size_t len;
 	const size_t begin = tt_stage_chunk(s, s->now, to->iov_len, each_tick(s), &len);
 
-	if (j != s->me)
-		tt_stage_give(s, to->iov_base, begin, tt_stage_payload(s, j) + at, len);
-	else
-		tt_stage_keep(s, to->iov_base, own, begin, len);
+	tt_stage_give(s, to->iov_base, begin, tt_stage_payload(s, j) + at, len);
+}
+
+/* The same of this member's own, from where it is. */
+static void
+keep(struct tt_node_stage *s, const struct iovec *to, const unsigned char *own)
+{
+	size_t len;
+	const size_t begin = tt_stage_chunk(s, s->now, to->iov_len, each_tick(s), &len);
+
+	tt_stage_keep(s, to->iov_base, own, begin, len);
+}
+
+/* What comes from nobody else is there before the others are waited for; what they read of it is in the slot by now. */
+static void
+keep_own_row(struct tt_node_stage *s)
+{
+	if (s->job.kind == TT_NODE_ALL_TO_ALL)
+		keep(s, &s->job.into[s->me], s->job.pieces[s->me].iov_base);
+	else if (s->job.kind == TT_NODE_ALL_GATHER || s->job.kind == TT_NODE_GATHER)
+		keep(s, &s->job.pieces[s->me], s->job.src);
 }
 
 static void
 read_every_row(struct tt_node_stage *s)
 {
-	for (int k = 0; k < s->members; k++) {
+	for (int k = 1; k < s->members; k++) {
 		const int j = (s->me + k) % s->members;
 
-		read_from(s, j, 0, &s->job.pieces[j], s->job.src);
+		read_from(s, j, 0, &s->job.pieces[j]);
 	}
 }
 
@@ -99,10 +116,10 @@ read_my_rows(struct tt_node_stage *s)
 {
 	const size_t mine = (size_t)s->me * s->row;
 
-	for (int k = 0; k < s->members; k++) {
+	for (int k = 1; k < s->members; k++) {
 		const int j = (s->me + k) % s->members;
 
-		read_from(s, j, mine, &s->job.into[j], s->job.pieces[j].iov_base);
+		read_from(s, j, mine, &s->job.into[j]);
 	}
 }
 
@@ -147,6 +164,7 @@ tt_stage_in_meet_read(struct tt_node_stage *s, int *moved)
 			if (!tt_stage_may_write(s, s->now))
 				return TUTTI_IN_PROGRESS;
 			enter(s);
+			keep_own_row(s);
 			s->phase = TT_STAGE_MEET;
 		} else {
 			TT_TRY(tt_stage_all_met(s));
@@ -170,10 +188,13 @@ tt_stage_to_root(struct tt_node_stage *s, int *moved)
 		if (s->phase == TT_STAGE_ENTER) {
 			if (!tt_stage_may_write(s, s->now))
 				return TUTTI_IN_PROGRESS;
-			if (root)
+			if (root) {
 				tt_stage_publish(s, s->now);
-			else
+				keep_own_row(s);
+			} else {
 				enter(s);
+				tt_stage_look_ahead(s);
+			}
 			s->phase = TT_STAGE_MEET;
 		}
 		if (root) {
@@ -195,7 +216,8 @@ give(struct tt_node_stage *s)
 	const struct iovec own = {s->job.dst, s->job.bytes};
 
 	enter(s);
-	read_from(s, s->me, 0, &own, s->job.kind == TT_NODE_SCATTER ? s->job.pieces[s->me].iov_base : s->job.src);
+	keep(s, &own, s->job.kind == TT_NODE_SCATTER ? s->job.pieces[s->me].iov_base : s->job.src);
+	tt_stage_look_ahead(s);
 }
 
 static tutti_status
@@ -208,7 +230,7 @@ receive(struct tt_node_stage *s)
 		s->seen = status == TUTTI_ERR_MISMATCH ? s->job.root : 0;
 		return status;
 	}
-	read_from(s, s->job.root, by_rows(s) ? (size_t)s->me * s->row : 0, &own, NULL);
+	read_from(s, s->job.root, by_rows(s) ? (size_t)s->me * s->row : 0, &own);
 	return TUTTI_OK;
 }
 

@@ -151,6 +151,9 @@ tutti_status tt_stage_compare(struct tt_node_stage *s, uint64_t past, const unsi
 tutti_status tt_stage_all_met(struct tt_node_stage *s);
 /* Is everybody done with all ticks before `ticks`? */
 bool tt_stage_all_done(struct tt_node_stage *s, uint64_t ticks);
+/* Asks before there is need whether all are done with what they read before this tick, after something was published:
+ * while the others fetch that. */
+void tt_stage_look_ahead(struct tt_node_stage *s);
 /* May this member write at `tick`? */
 bool tt_stage_may_write(struct tt_node_stage *s, uint64_t tick);
 

@@ -92,6 +92,34 @@ inline await_room()
 	j = 0
 }
 
+/* tt_stage_look_ahead(): perhaps they are done with more than was asked. Some do not look. */
+inline look_ahead()
+{
+	if
+	:: true
+	:: atomic { j = 0; least = t };
+		do
+		:: j < MEMBERS ->
+			atomic {
+				if
+				:: j != m && ended[j] < least -> least = ended[j]
+				:: else
+				fi;
+				j++
+			}
+		:: else -> break
+		od;
+		atomic {
+			if
+			:: finished < least -> finished = least
+			:: else
+			fi;
+			least = 0;
+			j = 0
+		}
+	fi
+}
+
 /* Slot and line. */
 inline publish()
 {
@@ -203,7 +231,7 @@ inline be_done()
 
 proctype member(byte m)
 {
-	byte t = 0, finished = 0, j = 0;
+	byte t = 0, finished = 0, least = 0, j = 0;
 
 	do
 	:: t < TICKS && kind[t] == ALL ->
@@ -225,13 +253,14 @@ proctype member(byte m)
 		publish();
 		if
 		:: m == root[t] -> meet_all(); read_all()
-		:: else
+		:: else -> look_ahead()
 		fi;
 		be_done();
 		t++
 	:: t < TICKS && kind[t] == FROM && m == root[t] ->
 		await_room();
 		publish();
+		look_ahead();
 		be_done();
 		t++
 	:: t < TICKS && kind[t] == FROM && m != root[t] ->
