@@ -10,6 +10,9 @@
 /* n * size zeroed bytes, aligned to TT_LINE, freed with tt_free. TUTTI_ERR_NOMEM names `what`. */
 tutti_status tt_alloc(size_t n, size_t size, const char *what, void **memory);
 void tt_free(void *memory);
+/* The pages from `memory` on are there before they are touched: each of them costs a fault otherwise, here all together
+ * hardly more than one. What cannot be is left as it is. */
+void tt_touch_ahead(void *memory, size_t bytes);
 /* A copy of `text`, NULL for NULL. */
 tutti_status tt_strdup(const char *text, char **copy);
 

@@ -28,6 +28,7 @@ struct tt_shm_lane {
 	uint64_t position; /* of the next byte that this end will touch */
 	uint64_t seen; /* the other end's counter as last read */
 	uint64_t shown; /* receiver: head as last published; sender: a place whose stamp is zeroed already */
+	uint64_t warm; /* bytes of the ring that this end has made ready to be touched */
 	uint64_t begun_at; /* position of the message that is being streamed */
 	tutti_transfer *first, *last; /* posted, in order, linked by priv[0] */
 	const struct iovec *part; /* of the first transfer: where its next byte is */
