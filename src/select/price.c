@@ -202,6 +202,20 @@ beside_card(const struct rates *r, const struct price *price)
 	return (price->reduce + price->copy) * (1 - 1 / r->slices);
 }
 
+/* A message in shared memory is copied in and out at the same time but for its first piece, and many are no longer. */
+#define FIRST_PIECE 4096
+
+static double
+first_piece_s(const struct tt_select_facts *facts, const struct rates *r)
+{
+	const double both = 2 * facts->copy_s_per_byte - r->link->one_way_s;
+	const double message = message_of(&r->cost) * r->n;
+
+	if (facts->nnodes > 1 || r->cost.bytes <= 0 || both <= 0)
+		return 0;
+	return (r->cost.messages - r->cost.meetings) * (message < FIRST_PIECE ? message : FIRST_PIECE) * both;
+}
+
 /* The rank that has most to do, on a core of its own, or half of the time: what it waits for is done in between. */
 static struct price
 alone(const struct tt_select_facts *facts, const struct rates *r)
@@ -216,7 +230,7 @@ alone(const struct tt_select_facts *facts, const struct rates *r)
 	return (struct price){.latency = facts->call_s + (rounds - c->meetings) * link->alpha_s +
 					 c->meetings * facts->meet_s + c->overheads * link->over_s +
 					 r->calls * facts->far_call_s + rounds * r->crowd / 2 * r->turn,
-	    .wire = moved + (c->bytes > 0 ? fill * one_way : 0),
+	    .wire = moved + first_piece_s(facts, r) + (c->bytes > 0 ? fill * one_way : 0),
 	    .reduce = c->reduced * r->n * r->add,
 	    .copy = (c->copied * r->n + (c->bytes > 0 ? 0 : fill)) * (facts->copy_s_per_byte + r->beyond) +
 		    c->kept * r->n * r->kept + r->far * r->n * (facts->far_s_per_byte + r->beyond)};
