@@ -157,7 +157,7 @@ choice_parse(struct choice *choice, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	static const char *const names[] = {"reference", "avx2", "avx512", "neon"};
+	static const char *const names[] = {"reference", "avx2", "avx512", "avx512fp16", "neon"};
 	struct choice choice = {.k = 2};
 	struct buffers buffers;
 

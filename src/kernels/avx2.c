@@ -103,10 +103,32 @@ max_uint64(u8v x, u8v y)
 	return vector_select((u8v)((u64v)x > (u64v)y), x, y);
 }
 
-INLINE u8v
-average_uint16(u8v x, u8v y)
+INLINE u16v
+words_high(u8v x, u8v y)
 {
-	return (u8v)_mm256_avg_epu16((__m256i)x, (__m256i)y);
+	return (u16v)_mm256_blend_epi16(_mm256_srli_epi32((__m256i)x, 16), (__m256i)y, 0xaa);
+}
+
+INLINE u16v
+words_low(u8v x, u8v y)
+{
+	return (u16v)_mm256_blend_epi16((__m256i)x, _mm256_slli_epi32((__m256i)y, 16), 0xaa);
+}
+
+/* Adds 0x7fff, or 0x8000 where `kept` is odd, to `lost`: the carry is the top bit of the average. */
+INLINE u16v
+words_round(u16v kept, u16v lost)
+{
+	return kept + ((u16v)_mm256_avg_epu16((__m256i)lost, (__m256i)((kept & 1) | 0x7ffe)) >> 15);
+}
+
+INLINE bool
+block_has_nan(struct block x)
+{
+	const __m256 first = _mm256_cmp_ps((__m256)x.a, (__m256)x.b, _CMP_UNORD_Q);
+	const __m256 second = _mm256_cmp_ps((__m256)x.c, (__m256)x.d, _CMP_UNORD_Q);
+
+	return _mm256_movemask_ps(_mm256_or_ps(first, second)) != 0;
 }
 
 /* The instruction gives its second operand if one is NaN or both are zeros. So the two orders differ in these cases
@@ -169,4 +191,4 @@ half_pack(u8v low, u8v high)
 #include "kernels/vector_set.h"
 #include "kernels/sets.h"
 
-const struct tt_kernels tt_kernels_avx2 = TT_KERNELS_TABLE("avx2");
+const struct tt_kernels tt_kernels_avx2 = TT_KERNELS_TABLE("avx2", float16);

@@ -31,6 +31,15 @@ has_avx512(void)
 	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+TT_UNUSED static bool
+has_avx512fp16(void)
+{
+	unsigned a, b, c, d = 0;
+
+	/* Leaf 7, bit 23 of edx: not every compiler knows that name either. */
+	return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & 1u << 23) != 0;
+}
 #endif
 
 static bool
@@ -44,8 +53,11 @@ struct candidate {
 	bool (*supported)(void);
 };
 
-/* The widest first. */
+/* The best first. */
 static const struct candidate candidates[] = {
+#if defined(TT_HAVE_AVX512FP16)
+    {&tt_kernels_avx512fp16, has_avx512fp16},
+#endif
 #if defined(TT_HAVE_AVX512)
     {&tt_kernels_avx512, has_avx512},
 #endif

@@ -32,11 +32,11 @@ typedef void (*tt_reduce_fn)(
     void *dst, const void *const *src, int k, size_t count, enum tt_finish finish, uint32_t divisor);
 
 struct tt_kernels {
-	const char *name; /* "reference", "avx2", "avx512", "neon" */
+	const char *name; /* "reference", "avx2", "avx512", "avx512fp16", "neon" */
 	tt_reduce_fn reduce[TUTTI_BOOL + 1][TUTTI_BXOR + 1]; /* NULL where dtype and op do not go together */
 };
 
-/* The best set for this processor; `TUTTI_KERNELS=reference|avx2|avx512|neon` in the environment forces one for
+/* The best set for this processor; `TUTTI_KERNELS=reference|avx2|avx512|avx512fp16|neon` in the environment forces one for
  * tests. Never NULL, the same for the life of the process. */
 const struct tt_kernels *tt_kernels_best(void);
 /* A set by name; NULL if this build or processor does not have it. */

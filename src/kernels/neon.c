@@ -103,10 +103,32 @@ max_uint64(u8v x, u8v y)
 	return vector_select((u8v)((u64v)x > (u64v)y), x, y);
 }
 
-INLINE u8v
-average_uint16(u8v x, u8v y)
+INLINE u16v
+words_high(u8v x, u8v y)
 {
-	return (u8v)vrhaddq_u16((uint16x8_t)x, (uint16x8_t)y);
+	return (u16v)vtrn2q_u16((uint16x8_t)x, (uint16x8_t)y);
+}
+
+INLINE u16v
+words_low(u8v x, u8v y)
+{
+	return (u16v)vtrn1q_u16((uint16x8_t)x, (uint16x8_t)y);
+}
+
+/* The least that rounds up is 0x8000 where `kept` is odd, 0x8001 where it is even. */
+INLINE u16v
+words_round(u16v kept, u16v lost)
+{
+	return kept - (u16v)vcgeq_u16((uint16x8_t)lost, (uint16x8_t)((~kept & 1) | 0x8000));
+}
+
+INLINE bool
+block_has_nan(struct block x)
+{
+	const float32x4_t greatest =
+	    vmaxq_f32(vmaxq_f32((float32x4_t)x.a, (float32x4_t)x.b), vmaxq_f32((float32x4_t)x.c, (float32x4_t)x.d));
+
+	return vminvq_u32(vceqq_f32(greatest, greatest)) == 0;
 }
 
 /* These give NaN if one is NaN, and put -0 below +0. */
@@ -164,4 +186,4 @@ half_store(uint8_t *to, u8v x)
 #include "kernels/vector_set.h"
 #include "kernels/sets.h"
 
-const struct tt_kernels tt_kernels_neon = TT_KERNELS_TABLE("neon");
+const struct tt_kernels tt_kernels_neon = TT_KERNELS_TABLE("neon", float16);

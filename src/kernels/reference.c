@@ -208,4 +208,4 @@ FLOATING(float8_e5m2, uint8_t, float, tt_e5m2_to_float, tt_float_to_e5m2, minimu
 
 #include "kernels/table.h"
 
-const struct tt_kernels tt_kernels_reference = TT_KERNELS_TABLE("reference");
+const struct tt_kernels tt_kernels_reference = TT_KERNELS_TABLE("reference", float16);

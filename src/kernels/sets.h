@@ -10,6 +10,7 @@
 
 extern const struct tt_kernels tt_kernels_avx2;
 extern const struct tt_kernels tt_kernels_avx512;
+extern const struct tt_kernels tt_kernels_avx512fp16;
 extern const struct tt_kernels tt_kernels_neon;
 
 #endif /* TT_KERNELS_SETS_H */

@@ -14,7 +14,8 @@
 	[TUTTI_AVG] = form##_sum
 #define TT_BITWISE(form) [TUTTI_BAND] = form##_band, [TUTTI_BOR] = form##_bor, [TUTTI_BXOR] = form##_bxor
 
-#define TT_KERNELS_TABLE(set) \
+/* `half`: the form of float16. */
+#define TT_KERNELS_TABLE(set, half) \
 	{ \
 		.name = (set), .reduce = { \
 			[TUTTI_INT8] = {TT_ARITHMETIC(int8), TT_BITWISE(int8)}, \
@@ -25,7 +26,7 @@
 			[TUTTI_UINT32] = {TT_ARITHMETIC(uint32), TT_BITWISE(uint32)}, \
 			[TUTTI_INT64] = {TT_ARITHMETIC(int64), TT_BITWISE(int64)}, \
 			[TUTTI_UINT64] = {TT_ARITHMETIC(uint64), TT_BITWISE(uint64)}, \
-			[TUTTI_FLOAT16] = {TT_ARITHMETIC(float16)}, \
+			[TUTTI_FLOAT16] = {TT_ARITHMETIC(half)}, \
 			[TUTTI_BFLOAT16] = {TT_ARITHMETIC(bfloat16)}, \
 			[TUTTI_FLOAT32] = {TT_ARITHMETIC(float32)}, \
 			[TUTTI_FLOAT64] = {TT_ARITHMETIC(float64)}, \

@@ -8,8 +8,9 @@
  * Only store makes NaN canonical; until then a NaN may be any.
  *
  * Needs from the instruction set: min_float32, min_float64 (NaN if one is; -0 < +0), min_int16, min_int8, min_uint16,
- * min_uint32, max_uint32, average_uint16 ((x + y + 1) / 2 without overflow), half_load, half_store, half_low,
- * half_high, half_pack.
+ * min_uint32, max_uint32, half_load, half_store, half_low, half_high, half_pack, block_has_nan (of its fp32 lanes);
+ * words_high and words_low (the high or the low halves of 32-bit lanes, those of x at even places, those of y at odd
+ * ones), words_round (`kept` counted up where `lost` is above half, or half and `kept` odd).
  */
 #ifndef TT_KERNELS_VECTOR_FLOAT_H
 #define TT_KERNELS_VECTOR_FLOAT_H
@@ -94,6 +95,13 @@ block_canonical_single(struct block x)
 	return EACH(canonical_single, x, (u32v){0} + 0x7fc00000);
 }
 
+/* The same, where NaN are rare and what follows takes all the time there is. */
+INLINE struct block
+block_numbers(struct block x)
+{
+	return TT_LIKELY(!block_has_nan(x)) ? x : block_canonical_single(x);
+}
+
 INLINE struct block
 float32_load(const uint8_t *from)
 {
@@ -176,7 +184,7 @@ float16_load(const uint8_t *from)
 INLINE void
 float16_store(uint8_t *to, struct block x, const struct finish *finish)
 {
-	x = block_canonical_single(block_finish_single(x, finish));
+	x = block_numbers(block_finish_single(x, finish));
 	half_store(to, x.a);
 	half_store(to + VECTOR_BYTES / 2, x.b);
 	half_store(to + VECTOR_BYTES, x.c);
@@ -202,22 +210,17 @@ canonical_16(u8v x, int16_t last, int16_t nan)
 	return vector_select((u8v)is_nan, (u8v)((s16v){0} + nan), x);
 }
 
-/* Rounds to nearest even by adding 0x7fff, or 0x8000 if the half that is kept is odd, to the half that is lost: the
- * carry is the top bit of the average. A NaN stays one: those that bfloat16 values can give in fp32 lose zeros. */
+/* No NaN, or the canonical one: what is lost of it is 0. */
 INLINE u8v
 bfloat16_pack(u8v even, u8v odd)
 {
-	const u16v kept = (u16v)(((u32v)even >> 16) | ((u32v)odd & 0xffff0000u));
-	const u16v lost = (u16v)(((u32v)even & 0xffff) | ((u32v)odd << 16));
-	const u16v carry = (u16v)average_uint16((u8v)lost, (u8v)((kept & 1) | 0x7ffe)) >> 15;
-
-	return canonical_16((u8v)(kept + carry), 0x7f80, 0x7fc0);
+	return (u8v)words_round(words_high(even, odd), words_low(even, odd));
 }
 
 INLINE void
 bfloat16_store(uint8_t *to, struct block x, const struct finish *finish)
 {
-	x = block_finish_single(x, finish);
+	x = block_numbers(block_finish_single(x, finish));
 	vector_store(to, bfloat16_pack(x.a, x.b));
 	vector_store(to + VECTOR_BYTES, bfloat16_pack(x.c, x.d));
 }

@@ -5,7 +5,10 @@
  * NAME: the kernel. LOAD(from): reads a block of SIZE bytes. COMBINE(x, y): combines two accumulators.
  * STORE(to, x, finish): finishes a block and writes it. ELEMENT: bytes of an element. DIVIDES_AS, if defined, is the
  * place in the table of a kernel whose STORE cannot divide: the reference does that, nobody needs it fast.
- * NAME, LOAD, COMBINE and STORE are undefined again at the end; the others stay for the form's next kernel.
+ * OTHERWISE, if defined, is the kernel for what this one cannot do: more than two sources, and a finish. TARGET is
+ * what the functions need beyond the file's flags. AHEAD, if defined, is how many bytes before they are loaded the
+ * sources are asked for.
+ * NAME, LOAD, COMBINE, STORE and OTHERWISE are undefined again at the end; the others stay for the form's next kernel.
  *
  * A block of every source is loaded before the block of dst is stored, and later blocks never look back: that is
  * why dst may be any of the sources. The rest that is no whole block passes through a buffer of zeros, where the
@@ -16,17 +19,24 @@
 #define COMBINED TEMPLATE_NAME(NAME, _combined)
 #define BODY TEMPLATE_NAME(NAME, _body)
 
-INLINE struct block
+INLINE TARGET struct block
 COMBINED(struct block x, struct block y) {
 	return (struct block){COMBINE(x.a, y.a), COMBINE(x.b, y.b), COMBINE(x.c, y.c), COMBINE(x.d, y.d)};
 }
 
-INLINE void
+INLINE TARGET void
 BODY(uint8_t *dst, const void *const *src, int k, size_t bytes, const struct finish *finish)
 {
 	size_t at = 0;
 
+#if defined(AHEAD)
+	sources_ask(src, k, 0, bytes < AHEAD ? bytes : AHEAD);
+#endif
 	for (; bytes - at >= SIZE; at += SIZE) {
+#if defined(AHEAD)
+		if (bytes - at >= AHEAD + SIZE)
+			sources_ask(src, k, at + AHEAD, SIZE);
+#endif
 		struct block x = LOAD((const uint8_t *)src[0] + at);
 		for (int j = 1; j < k; j++)
 			x = COMBINED(x, LOAD((const uint8_t *)src[j] + at));
@@ -47,12 +57,18 @@ BODY(uint8_t *dst, const void *const *src, int k, size_t bytes, const struct fin
 }
 
 /* Two sources are the step of every ring and tree, and get a loop of their own. */
-static void
+static TARGET void
 NAME(void *dst, const void *const *src, int k, size_t count, enum tt_finish finish, uint32_t divisor)
 {
 #if defined(DIVIDES_AS)
 	if (TT_UNLIKELY(finish == TT_FINISH_DIVIDE)) {
 		tt_kernels_reference.reduce DIVIDES_AS(dst, src, k, count, finish, divisor);
+		return;
+	}
+#endif
+#if defined(OTHERWISE)
+	if (TT_UNLIKELY(k > 2 || finish != TT_FINISH_NONE)) {
+		OTHERWISE(dst, src, k, count, finish, divisor);
 		return;
 	}
 #endif
@@ -74,3 +90,4 @@ NAME(void *dst, const void *const *src, int k, size_t count, enum tt_finish fini
 #undef LOAD
 #undef COMBINE
 #undef STORE
+#undef OTHERWISE

@@ -18,6 +18,7 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define TARGET /* what a kernel needs beyond the flags of its file */
 #define VECTOR __attribute__((vector_size(VECTOR_BYTES)))
 
 typedef uint8_t u8v VECTOR;
@@ -73,6 +74,16 @@ block_store(uint8_t *to, struct block x)
 	vector_store(to + VECTOR_BYTES, x.b);
 	vector_store(to + 2 * VECTOR_BYTES, x.c);
 	vector_store(to + 3 * VECTOR_BYTES, x.d);
+}
+
+/* Asks for `bytes` bytes of every source, from `at` on. A core waits for as many cache lines of another one's as it has
+ * asked for; and loads ask late where the arithmetic on earlier ones fills the queue before them. */
+INLINE void
+sources_ask(const void *const *src, int k, size_t at, size_t bytes)
+{
+	for (int j = 0; j < k; j++)
+		for (size_t line = 0; line < bytes; line += 64)
+			__builtin_prefetch((const uint8_t *)src[j] + at + line);
 }
 
 /* mask ? x : y, where each lane of the mask is all ones or all zeros. */

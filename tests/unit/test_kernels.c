@@ -39,14 +39,55 @@ Test(kernels, avx512_equals_the_reference)
 	compare_set("avx512");
 }
 
+Test(kernels, avx512fp16_equals_the_reference)
+{
+	compare_set("avx512fp16");
+}
+
 Test(kernels, neon_equals_the_reference)
 {
 	compare_set("neon");
 }
 
+/* Whole vectors of every pattern beside one partner: what vectors share, as a test for NaN, meets all neighbours. */
+static void
+compare_beside_partner(tutti_dtype dtype, tutti_op op, uint16_t partner, struct arena *arena)
+{
+	static const char *const names[] = {"avx2", "avx512", "avx512fp16", "neon"};
+	struct comparison c = {.dtype = dtype, .op = op, .k = 2, .count = 65536, .aliased = -1, .seed = partner};
+	char why[400];
+
+	for (unsigned i = 0; i < 65536; i++) {
+		const uint16_t bits = (uint16_t)i;
+		memcpy(arena->source[0] + GUARD + i * sizeof bits, &bits, sizeof bits);
+		memcpy(arena->source[1] + GUARD + 13 + i * sizeof partner, &partner, sizeof partner);
+	}
+	expect(&c, arena);
+	for (size_t i = 0; i < TT_COUNT_OF(names); i++)
+		if ((c.set = tt_kernels_named(names[i])) != NULL)
+			cr_expect(matches_expected(&c, arena, why, sizeof why), "%s", why);
+}
+
+Test(kernels, every_16_bit_float_beside_hard_partners_is_the_references)
+{
+	static const uint16_t partners[] = {0, 0x8000, 1, 0x8001, 0x007f, 0x0080, 0x0081, 0x03ff, 0x0400, 0x87ff,
+	    0x1000, 0x3b80, 0x3bff, 0x3c00, 0x3c01, 0x3f7f, 0x3f80, 0x3f81, 0xbf80, 0x42ff, 0x6800, 0x7bff, 0xfbff,
+	    0x7c00, 0xfc00, 0x7c01, 0x7e00, 0x7f7f, 0xff7f, 0x7f80, 0xff80, 0x7f81, 0x7fc0, 0xffff};
+	static const tutti_op ops[] = {TUTTI_SUM, TUTTI_PROD, TUTTI_MIN, TUTTI_MAX};
+	struct arena arena;
+
+	cr_assert(arena_init(&arena, 65536 * 2));
+	for (size_t p = 0; p < TT_COUNT_OF(partners); p++)
+		for (size_t o = 0; o < TT_COUNT_OF(ops); o++) {
+			compare_beside_partner(TUTTI_FLOAT16, ops[o], partners[p], &arena);
+			compare_beside_partner(TUTTI_BFLOAT16, ops[o], partners[p], &arena);
+		}
+	arena_fini(&arena);
+}
+
 Test(kernels, every_set_has_exactly_the_allowed_kernels)
 {
-	static const char *const names[] = {"reference", "avx2", "avx512", "neon"};
+	static const char *const names[] = {"reference", "avx2", "avx512", "avx512fp16", "neon"};
 
 	for (size_t i = 0; i < TT_COUNT_OF(names); i++) {
 		const struct tt_kernels *set = tt_kernels_named(names[i]);
@@ -199,7 +240,7 @@ Test(kernels, bfloat16_sums_keep_subnormals)
 Test(kernels, flush_to_zero_of_the_program_changes_nothing)
 {
 	const unsigned flushing = 0x1f80 | 0x8040;
-	static const char *const names[] = {"reference", "avx2", "avx512"};
+	static const char *const names[] = {"reference", "avx2", "avx512", "avx512fp16"};
 
 	for (size_t i = 0; i < TT_COUNT_OF(names); i++) {
 		const struct tt_kernels *set = tt_kernels_named(names[i]);
