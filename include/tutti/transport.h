@@ -78,6 +78,7 @@ typedef struct tutti_environment {
 	const void *offers;        /* of all ranks, rank r's at r * TUTTI_OFFER_BYTES; NULL = not exchanged */
 	int connections;           /* to each peer, for large messages; 0 = automatic */
 	int checksum;              /* 1 = over the bytes of messages too, where the network's own are not trusted */
+	size_t staging_bytes;      /* most that `shared` should hold of what one rank sends; 0 = the transport's choice */
 } tutti_environment;
 
 enum {

@@ -56,7 +56,8 @@ static const struct tt_setting_info table[TT_SETTINGS] = {
 	"0"},
     [TT_SET_CMA] = {"TUTTI_CMA", "ranks of a node read large rows from each other's memory: copied once, not twice",
 	"0|1|BYTES[K|M|G]", "1"},
-    [TT_SET_STAGING] = {"TUTTI_STAGING", "bytes of staging memory per rank", "BYTES[K|M|G]", "4M"},
+    [TT_SET_STAGING] = {"TUTTI_STAGING", "bytes of memory per rank that a node shares for staging", "BYTES[K|M|G]",
+	"4M"},
 };
 
 /* Not settings: what a launcher tells its ranks, and what the kernels read for themselves. */

@@ -189,6 +189,7 @@ tt_create_environment(const tutti_comm *comm)
 	    .peer_timeout_ms = TT_PEER_TIMEOUT_MS,
 	    .connections = comm->settings.connections,
 	    .checksum = comm->settings.checksum,
+	    .staging_bytes = (size_t)comm->facts.staging_bytes / 2, /* the other half is the node stage's */
 	    .provider = comm->provider,
 	    .offers = comm->offers};
 

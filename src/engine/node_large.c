@@ -44,11 +44,11 @@ result_bytes(int members, size_t slot)
 	return tt_round_up(slot / (size_t)members + TT_STAGE_GRAIN, TT_STAGE_GRAIN);
 }
 
-/* As many slots as wanted, as large as wanted, within half of the staging memory; at least two small ones. */
+/* As many slots as wanted, as large as wanted, within the room; at least two small ones. */
 static void
-divide(int members, const struct tt_stage_facts *facts, size_t *slot, uint64_t *ring)
+divide(int members, const struct tt_stage_facts *facts, size_t room, size_t *slot, uint64_t *ring)
 {
-	const size_t unit = (size_t)members * TT_STAGE_GRAIN, room = (size_t)facts->staging_bytes / 2;
+	const size_t unit = (size_t)members * TT_STAGE_GRAIN;
 
 	*ring = facts->slots < 2 ? 2 : facts->slots;
 	*slot = tt_max_size(facts->chunk_most / unit * unit, unit);
@@ -59,22 +59,22 @@ divide(int members, const struct tt_stage_facts *facts, size_t *slot, uint64_t *
 }
 
 size_t
-tt_large_need(int members, const struct tt_stage_facts *facts)
+tt_large_need(int members, const struct tt_stage_facts *facts, size_t room)
 {
 	uint64_t ring;
 	size_t slot;
 
-	divide(members, facts, &slot, &ring);
+	divide(members, facts, room, &slot, &ring);
 	return (size_t)members * (sizeof(struct tt_stage_flow) + ring * (slot + result_bytes(members, slot)));
 }
 
 void
-tt_large_init(struct tt_node_stage *s, const struct tt_stage_facts *facts, void *shared)
+tt_large_init(struct tt_node_stage *s, const struct tt_stage_facts *facts, size_t room, void *shared)
 {
 	struct tt_stage_large *l = &s->large;
 
 	l->facts = *facts;
-	divide(s->members, facts, &l->slot, &l->ring);
+	divide(s->members, facts, room, &l->slot, &l->ring);
 	l->result = result_bytes(s->members, l->slot);
 	l->flows = shared;
 	l->slots = (unsigned char *)(l->flows + s->members);

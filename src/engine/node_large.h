@@ -81,8 +81,9 @@ struct tt_stage_large {
 /* ---- memory (node_large.c) ------------------------------------------------------------------------------------ */
 
 /* Bytes of shared memory that large jobs need, and where they are. */
-size_t tt_large_need(int members, const struct tt_stage_facts *facts);
-void tt_large_init(struct tt_node_stage *s, const struct tt_stage_facts *facts, void *shared);
+/* room: bytes that the slots and results of a member may take, if that is enough for two small ones. */
+size_t tt_large_need(int members, const struct tt_stage_facts *facts, size_t room);
+void tt_large_init(struct tt_node_stage *s, const struct tt_stage_facts *facts, size_t room, void *shared);
 unsigned char *tt_large_slot(const struct tt_node_stage *s, int member, uint64_t chunk);
 unsigned char *tt_large_result(const struct tt_node_stage *s, int member, uint64_t chunk);
 /* The part of a row of `bytes` bytes that a chunk carries: where it begins. */

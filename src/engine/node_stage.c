@@ -46,19 +46,42 @@ lines_bytes(int members)
 	return tt_round_up((size_t)members * of_each + sizeof(struct tt_stage_beds), 4096);
 }
 
+/* A member's slots and results. */
+static size_t
+small_data(int members, size_t chunk)
+{
+	return 2 * (chunk + result_bytes(members, chunk));
+}
+
 /* Of lines, slots and results. */
 static size_t
 small_need(int members, size_t chunk)
 {
-	return tt_round_up(
-	    lines_bytes(members) + (size_t)members * 2 * (chunk + result_bytes(members, chunk)), TT_LINE);
+	return tt_round_up(lines_bytes(members) + (size_t)members * small_data(members, chunk), TT_LINE);
+}
+
+/* Of the staging memory one half is the stage's, the other one that of messages (create_facts.c). Of the stage's half the
+ * slots of small jobs take up to a half, and those of large ones have the rest. */
+static size_t
+small_chunk(int members, const struct tt_stage_facts *facts)
+{
+	return chunk_bytes(members, (size_t)facts->staging_bytes / 4);
+}
+
+static size_t
+large_room(int members, const struct tt_stage_facts *facts)
+{
+	const size_t half = (size_t)facts->staging_bytes / 2,
+		     small = small_data(members, small_chunk(members, facts));
+
+	return half > small + half / 32 ? half - small - half / 32 : 0;
 }
 
 size_t
 tt_node_stage_need(int members, const struct tt_stage_facts *facts)
 {
-	return small_need(members, chunk_bytes(members, (size_t)facts->staging_bytes / 2)) +
-	       tt_large_need(members, facts);
+	return small_need(members, small_chunk(members, facts)) +
+	       tt_large_need(members, facts, large_room(members, facts));
 }
 
 /* The stage, and room for what it keeps of each member. */
@@ -98,9 +121,9 @@ tt_node_stage_create(void *shared, int members, int me, const int *ranks, const 
 	s->beds = (struct tt_stage_beds *)(void *)(s->groups.sheaves + 2 * members);
 	s->cores = (tt_atomic_u32 *)(void *)(s->beds + 1);
 	s->data = (unsigned char *)shared + lines_bytes(members);
-	s->chunk = chunk_bytes(members, (size_t)facts->staging_bytes / 2);
+	s->chunk = small_chunk(members, facts);
 	s->result = result_bytes(members, s->chunk);
-	tt_large_init(s, facts, (unsigned char *)shared + small_need(members, s->chunk));
+	tt_large_init(s, facts, large_room(members, facts), (unsigned char *)shared + small_need(members, s->chunk));
 	s->row_most = s->chunk / (size_t)members / TT_STAGE_GRAIN * TT_STAGE_GRAIN;
 	s->phase = TT_STAGE_ENDED;
 	tt_stage_make_bed(s);

@@ -429,6 +429,20 @@ open_many(void *shared, int members, struct tt_node_stage **stages)
 	}
 }
 
+Test(node_stage, its_memory_stays_within_half_of_the_staging_memory, .timeout = 10)
+{
+	struct tt_stage_facts facts = TT_STAGE_FACTS_INIT;
+
+	for (facts.staging_bytes = 256 << 10; facts.staging_bytes <= 64 << 20; facts.staging_bytes *= 2)
+		for (int crowded = 0; crowded < 2; crowded++)
+			for (int members = 2; members <= 64; members++) {
+				facts.slots = crowded ? facts.crowded_slots : facts.slots;
+				cr_expect(tt_node_stage_need(members, &facts) <=
+					      (size_t)members * (facts.staging_bytes / 2),
+				    "%d members, staging of %llu", members, (unsigned long long)facts.staging_bytes);
+			}
+}
+
 Test(node_stage, only_many_members_on_a_machine_with_levels_meet_by_groups, .timeout = 10)
 {
 	void *shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(64, &few), 4096));

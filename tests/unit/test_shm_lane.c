@@ -67,7 +67,7 @@ Test(shm_lane, rings_stay_within_the_staging_bound)
 	for (size_t i = 0; i < TT_COUNT_OF(ranks); i++) {
 		for (uint32_t lanes = 1; lanes <= 64; lanes *= 4) {
 			const tutti_environment env = {.nlocal = ranks[i], .lanes = lanes};
-			const size_t rings = (size_t)ranks[i] * lanes;
+			const size_t rings = (size_t)(ranks[i] - 1) * lanes;
 			struct tt_shm_layout layout;
 
 			cr_assert(tt_shm_layout_init(&layout, &env));
@@ -76,6 +76,21 @@ Test(shm_lane, rings_stay_within_the_staging_bound)
 			cr_assert(
 			    layout.ring_bytes == TT_SHM_RING_MIN || rings * layout.ring_bytes <= TT_SHM_STAGING);
 		}
+	}
+}
+
+Test(shm_lane, rings_stay_within_what_the_environment_allows)
+{
+	static const size_t allowed[] = {1, 32 << 10, 1 << 20, 64 << 20};
+
+	for (size_t i = 0; i < TT_COUNT_OF(allowed); i++) {
+		const tutti_environment env = {.nlocal = 4, .lanes = 8, .staging_bytes = allowed[i]};
+		struct tt_shm_layout layout;
+
+		cr_assert(tt_shm_layout_init(&layout, &env));
+		cr_expect(layout.ring_bytes <= TT_SHM_RING_MAX);
+		cr_expect(layout.ring_bytes == TT_SHM_RING_MIN || 24 * layout.ring_bytes <= allowed[i]);
+		cr_expect(layout.ring_bytes == TT_SHM_RING_MAX || 48 * layout.ring_bytes > allowed[i]);
 	}
 }
 
@@ -93,7 +108,7 @@ Test(shm_lane, places_are_apart_and_within_the_memory)
 				char *at = (char *)tt_shm_ring_at(&layout, base, sender, receiver, lane);
 
 				cr_assert(eq(ptr, at, end));
-				end = at + sizeof(struct tt_shm_ring) + layout.ring_bytes;
+				end = at + sizeof(struct tt_shm_ring) + tt_shm_ring_bytes(&layout, sender, receiver);
 			}
 		}
 	}

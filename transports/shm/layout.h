@@ -5,6 +5,8 @@
  *     | rank 0 | rank 1 | ... |   one block each: asleep? still there?
  *     | ring (0,0,0) | ring (0,0,1) | ... |   one per (sender, receiver, lane): counters, then data
  *
+ * Those by which a rank reaches itself are as small as they can be: hardly anybody does.
+ *
  * Ranks are local ones (positions in local_ranks). The place of everything follows from nlocal and lanes alone, so
  * that no rank has to believe what another wrote. A block that a rank writes while another reads or writes its
  * neighbour is TT_LINE bytes away from it.
@@ -18,7 +20,8 @@
 #include "base/port.h"
 
 #define TT_SHM_LINE 64 /* messages start at multiples of this */
-#define TT_SHM_STAGING ((size_t)4 << 20) /* what the rings that a rank sends through should not exceed */
+/* What the data of the rings that a rank sends through should not exceed, unless the environment says. */
+#define TT_SHM_STAGING ((size_t)2 << 20)
 #define TT_SHM_RING_MIN ((size_t)4 << 10)
 #define TT_SHM_RING_MAX ((size_t)256 << 10)
 
@@ -65,7 +68,8 @@ _Static_assert(sizeof(struct tt_shm_ring) == 2 * TT_LINE, "data follows two pair
 
 struct tt_shm_layout {
 	size_t nlocal, lanes;
-	size_t ring_bytes; /* of data; a power of two */
+	size_t ring_bytes; /* of data, between two ranks; a power of two */
+	size_t sender_bytes; /* of all rings that one rank sends through */
 	size_t bytes; /* of everything */
 };
 
@@ -74,5 +78,7 @@ bool tt_shm_layout_init(struct tt_shm_layout *layout, const tutti_environment *e
 struct tt_shm_rank *tt_shm_rank_at(const struct tt_shm_layout *layout, void *shared, size_t rank);
 struct tt_shm_ring *tt_shm_ring_at(
     const struct tt_shm_layout *layout, void *shared, size_t sender, size_t receiver, size_t lane);
+/* Bytes of data in each ring between them. */
+size_t tt_shm_ring_bytes(const struct tt_shm_layout *layout, size_t sender, size_t receiver);
 
 #endif /* TT_SHM_LAYOUT_H */

@@ -14,13 +14,14 @@ tt_shm_link_init(tutti_link *link, size_t index)
 {
 	tutti_endpoint *endpoint = link->endpoint;
 	const struct tt_shm_layout *layout = &endpoint->layout;
+	const size_t bytes = tt_shm_ring_bytes(layout, endpoint->index, index);
 
 	for (uint32_t i = 0; i < layout->lanes; i++) {
 		struct tt_shm_ring *out = tt_shm_ring_at(layout, endpoint->shared, endpoint->index, index, i);
 		struct tt_shm_ring *in = tt_shm_ring_at(layout, endpoint->shared, index, endpoint->index, i);
 
-		tt_shm_lane_init(&link->lanes[i], link, i, true, out, layout->ring_bytes);
-		tt_shm_lane_init(&link->lanes[layout->lanes + i], link, i, false, in, layout->ring_bytes);
+		tt_shm_lane_init(&link->lanes[i], link, i, true, out, bytes);
+		tt_shm_lane_init(&link->lanes[layout->lanes + i], link, i, false, in, bytes);
 		link->lanes[i].place = link->lanes[layout->lanes + i].place = NOT_ACTIVE;
 	}
 }
