@@ -23,8 +23,8 @@ static const char help[] =
     "       tutti explain COLLECTIVE SIZE --topology MACHINE [-n RANKS] [--nodes N] [--json]\n"
     "\n"
     "Says which algorithm Tutti would choose for COLLECTIVE (all_reduce, broadcast, ...) when the larger of a\n"
-    "rank's buffers has SIZE bytes (K, M and G are understood), what the others would cost, and why they were\n"
-    "not taken. Under a launcher it is about that job, else about RANKS ranks on this machine.\n"
+    "rank's buffers has SIZE bytes (K, M and G are understood; a barrier needs none), what the others would cost,\n"
+    "and why they were not taken. Under a launcher it is about that job, else about RANKS ranks on this machine.\n"
     "\n"
     "  -n, --ranks N           how many ranks (default: the usable cores, at least 2)\n"
     "      --measure           run every algorithm that is possible, and print measured beside predicted times\n"
@@ -85,21 +85,29 @@ read_question(int argc, char **argv, struct question *question)
 		return tt_usage("explain", "--nodes needs --topology: what the machines are like");
 	if (question->measure && (question->topology != NULL || question->json))
 		return tt_usage("explain", "--measure goes with ranks that run here, and prints text");
+	if (argc - optind == 1 && strcmp(argv[optind], "barrier") == 0) {
+		question->collective = argv[optind];
+		return 0;
+	}
 	if (argc - optind != 2)
 		return tt_usage("explain", "say which collective and how many bytes, for example all_reduce 1M");
 	question->collective = argv[optind];
 	if (tt_parse_size(argv[optind + 1], &question->bytes) != TUTTI_OK)
 		return tt_usage("explain", "%s is not a size such as 8, 64K or 1.5M", argv[optind + 1]);
+	if (strcmp(question->collective, "barrier") == 0)
+		question->bytes = 0;
 	return 0;
 }
 
 /* Of the public library. */
 static int
-complain(void)
+complain(int rank)
 {
 	tutti_error error = TUTTI_ERROR_INIT;
 
 	tutti_last_error(&error);
+	if (tt_place_told(rank, &error))
+		return TT_EXIT_OK;
 	return tt_complain("explain", "%s (%s)", error.message, tutti_status_string(error.status));
 }
 
@@ -113,7 +121,7 @@ get_report(tutti_comm *comm, const struct question *question, bool json)
 	/* The first call only says how long the report is, or what is wrong. */
 	if (tutti_explain(comm, question->collective, question->bytes, json, NULL, 0, &length) == TUTTI_OK ||
 	    length == 0) {
-		complain();
+		complain(tutti_comm_rank(comm));
 		return NULL;
 	}
 	report = malloc(length + 1);
@@ -122,7 +130,7 @@ get_report(tutti_comm *comm, const struct question *question, bool json)
 	if (report == NULL ||
 	    tutti_explain(comm, question->collective, question->bytes, json, report, length + 1, NULL) == TUTTI_OK)
 		return report;
-	complain();
+	complain(tutti_comm_rank(comm));
 	free(report);
 	return NULL;
 }
@@ -146,7 +154,7 @@ measure(tutti_comm *comm, const struct question *question)
 	int status;
 
 	if (report == NULL)
-		return TT_EXIT_FAILURE;
+		return tutti_comm_rank(comm) == 0 ? TT_EXIT_FAILURE : TT_EXIT_OK; /* rank 0 tells */
 	status = tt_explain_measure(comm, question->collective, question->bytes, report);
 	free(report);
 	return status;
@@ -183,16 +191,16 @@ explain_described(const struct question *question)
 }
 
 static int
-be_rank(const struct question *question)
+be_rank(const struct question *question, int rank)
 {
 	tutti_comm *comm = NULL;
 	int status = TT_EXIT_OK;
 
 	if (tutti_comm_create_from_env(NULL, &comm) != TUTTI_OK)
-		return complain();
+		return complain(rank);
 	if (tutti_comm_rank(comm) == 0)
 		status = print_report(comm, question);
-	if (question->measure && measure(comm, question) != TT_EXIT_OK)
+	if (question->measure && status == TT_EXIT_OK && measure(comm, question) != TT_EXIT_OK)
 		status = TT_EXIT_FAILURE;
 	tutti_comm_destroy(comm);
 	return status;
@@ -222,7 +230,7 @@ tt_explain_main(int argc, char **argv)
 			status = tt_usage("explain", "-n %d: %s has started %d already", question.ranks,
 			    place.launcher, place.size);
 		else
-			status = be_rank(&question);
+			status = be_rank(&question, place.rank);
 	}
 	free(given);
 	return status;

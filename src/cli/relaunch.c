@@ -33,6 +33,17 @@ tt_place_find(const char *command, struct tt_place *place)
 	return true;
 }
 
+bool
+tt_place_told(int rank, const tutti_error *error)
+{
+	if (rank <= 0 || error->rank == rank)
+		return false;
+	if (error->rank >= 0) /* rank 0 has failed on its own and said so, unless it is gone */
+		return error->rank > 0 || error->status != TUTTI_ERR_PEER;
+	/* A call that is wrong is wrong on every rank; in what only one has been told, rank 0 has heard of it. */
+	return error->status == TUTTI_ERR_ARGUMENT || error->status == TUTTI_ERR_UNSUPPORTED;
+}
+
 int
 tt_relaunch_ranks(int wanted)
 {

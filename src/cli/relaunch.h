@@ -6,6 +6,8 @@
 #ifndef TT_CLI_RELAUNCH_H
 #define TT_CLI_RELAUNCH_H
 
+#include <tutti/tutti.h>
+
 #include "base/port.h"
 
 struct tt_place {
@@ -16,6 +18,9 @@ struct tt_place {
 
 /* What the environment says; complains and returns false if that makes no sense. */
 bool tt_place_find(const char *command, struct tt_place *place);
+/* Does rank 0 of the job tell the same of this error as rank `rank` would? Then it is told once, and the other ends as if
+ * all were well: at the first failure the launcher would end rank 0 before it has told. */
+bool tt_place_told(int rank, const tutti_error *error);
 /* How many ranks to launch: `wanted`, or for 0 one per usable core, at least 2. */
 int tt_relaunch_ranks(int wanted);
 /* Runs this program again as `ranks` ranks with these arguments (argv[0] is the command); the exit status. */

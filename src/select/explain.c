@@ -107,7 +107,7 @@ put_json(struct writer *w, const struct tt_select_facts *facts, const struct tt_
 	}
 	put(w, "], \"constants\": {");
 	for (int i = 0; i < TT_CONSTANTS; i++)
-		put(w, "%s\"%s\": {\"value\": %.6g, \"unit\": \"%s\", \"source\": \"%s\"}", i ? ", " : "",
+		put(w, "%s\"%s\": {\"value\": %.10g, \"unit\": \"%s\", \"source\": \"%s\"}", i ? ", " : "",
 		    tt_constant_info((enum tt_constant)i)->name, facts->constants.value[i],
 		    tt_constant_info((enum tt_constant)i)->unit,
 		    tt_constant_source_name((enum tt_constant_source)facts->constants.source[i]));
@@ -146,8 +146,11 @@ put_text(struct writer *w, const struct tt_select_facts *facts, const struct tt_
 {
 	bool far = false;
 
-	put(w, "%s of %" PRIu64 " bytes, %d ranks on %d node%s\n", tt_collective_name(call->collective), call->bytes,
-	    facts->nranks, facts->nnodes, facts->nnodes == 1 ? "" : "s");
+	put(w, "%s", tt_collective_name(call->collective));
+	if (call->collective != TT_BARRIER)
+		put(w, " of %" PRIu64 " bytes", call->bytes);
+	put(w, ", %d rank%s on %d node%s\n", facts->nranks, facts->nranks == 1 ? "" : "s", facts->nnodes,
+	    facts->nnodes == 1 ? "" : "s");
 	put(w, "chosen: %s in %d slice%s, %d at a time: %s\n\n", choice->algorithm->name, choice->slices,
 	    choice->slices == 1 ? "" : "s", choice->window, why);
 	put(w, "  %-22s %12s %10s %10s %10s %10s\n", "algorithm", "predicted us", "latency", "wire", "reduce",

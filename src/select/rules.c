@@ -32,7 +32,9 @@ parse_bound(const char *text, size_t len, uint64_t initial, uint64_t *bound)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "TUTTI_ALGORITHM: \"%.*s\" is not a size", (int)len, text);
 	memcpy(number, text, len);
 	number[len] = '\0';
-	TT_TRY(tt_parse_size(number, &bytes));
+	if (tt_parse_size(number, &bytes) != TUTTI_OK)
+		return tt_fail(
+		    TUTTI_ERR_ARGUMENT, -1, "TUTTI_ALGORITHM: \"%s\" is not a size such as 8, 64K or 1.5M", number);
 	*bound = bytes;
 	return TUTTI_OK;
 }
@@ -88,6 +90,10 @@ parse_rule(const char **at, int collective, struct rule *rule)
 			    (int)(equals - p), p);
 		TT_TRY(parse_bound(p, (size_t)(dash - p), 0, &rule->low));
 		TT_TRY(parse_bound(dash + 1, (size_t)(equals - dash - 1), UINT64_MAX, &rule->high));
+		if (rule->low >= rule->high)
+			return tt_fail(TUTTI_ERR_ARGUMENT, -1,
+			    "TUTTI_ALGORITHM: no size is in \"%.*s\": a range holds its lower end, not its upper one",
+			    (int)(equals - p), p);
 	}
 	TT_TRY(find_named(rule->collective, equals + 1, (size_t)(end - equals - 1), &rule->algorithm));
 	*at = end;

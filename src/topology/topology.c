@@ -97,7 +97,7 @@ add_device(struct tt_topology *t, const char *text, int len)
 		return bad_device(text, len);
 	snprintf(item, sizeof(item), "%.*s", len, text);
 	if (sscanf(item, "%7[a-z]:%31[^@]@%d%n=%lf%n", kind, name, &numa, &used, &gbps, &used) < 3 || used != len ||
-	    gbps < 0 || gbps > 1e6)
+	    !(gbps >= 0 && gbps <= 1e6))
 		return bad_device(text, len);
 	if (numa < 0 || numa >= t->numa_nodes)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1,
@@ -135,6 +135,21 @@ add_devices(struct tt_topology *t, const char *text)
 	return TUTTI_OK;
 }
 
+/* How many threads there would be: what stands outside of brackets multiplies. hwloc would take minutes to find out. */
+static double
+threads_of(const char *text)
+{
+	double threads = 1;
+	int depth = 0;
+
+	for (; *text != '\0'; text++) {
+		depth += (*text == '[' || *text == '(') - (*text == ']' || *text == ')');
+		if (depth == 0 && *text == ':')
+			threads *= strtod(text + 1, NULL);
+	}
+	return threads;
+}
+
 static tutti_status
 load_description(const char *text, struct tt_topology *t)
 {
@@ -146,6 +161,10 @@ load_description(const char *text, struct tt_topology *t)
 		    len, MOST_DESCRIPTION - 1);
 	memcpy(synthetic, text, len);
 	synthetic[len] = '\0';
+	if (threads_of(synthetic) > TT_HOST_CPUS)
+		return tt_fail(TUTTI_ERR_ARGUMENT, -1,
+		    "\"%.100s\" has %.0f hardware threads: a machine has at most %d", synthetic,
+		    threads_of(synthetic), TT_HOST_CPUS);
 	TT_TRY(tt_topology_load_hwloc(NULL, synthetic, t));
 	return add_devices(t, text + len);
 }

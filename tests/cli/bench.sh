@@ -105,6 +105,13 @@ unwritable() {
 	expect 1 $? && expect_match 'cannot write' "$(cat "$work/err")"
 }
 check "a file that cannot be written is an error" unwritable
+told_once() {
+	"$tutti" bench broadcast -r 9 -g 3 -e 8 2>"$work/err" >/dev/null
+	expect 1 $? && expect 1 "$(wc -l <"$work/err")" || return 1
+	"$tutti" bench all_reduce -a halving -g 3 -e 8 2>"$work/err" >/dev/null
+	expect 1 $? && expect 1 "$(wc -l <"$work/err")"
+}
+check "what is wrong for all ranks is told once" told_once
 bad_algorithm() {
 	"$tutti" bench all_reduce -g 2 -b 8 -e 8 -a frobnicate >/dev/null 2>"$work/err"
 	expect 1 $? && expect_match 'frobnicate' "$(cat "$work/err")"

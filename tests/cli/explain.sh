@@ -47,4 +47,19 @@ unknown() {
 	expect 1 $? && expect_match 'all_produce' "$text" && expect 1 "$(wc -l <<<"$text")"
 }
 check "an unknown collective is one line of error that names it" unknown
+unknown_measured() {
+	local text
+	text=$("$tutti" explain all_produce 1M -n 3 --measure 2>&1 >/dev/null)
+	expect 1 $? && expect_match 'all_produce' "$text" && expect 1 "$(wc -l <<<"$text")"
+}
+check "so it is with --measure" unknown_measured
+bad_rule() {
+	local rule text
+	for rule in all_reduce=bruck all_reduce:8K-4K=ring all_reduce:1Q-=ring all_reduce=halving; do
+		text=$(TUTTI_ALGORITHM=$rule "$tutti" explain all_reduce 1M -n 3 2>&1 >/dev/null)
+		expect 1 $? && expect_match 'TUTTI_ALGORITHM' "$text" && expect 1 "$(wc -l <<<"$text")" || return 1
+	done
+}
+check "a rule that makes no sense, or cannot be obeyed, is one line of error, however many ranks see it" bad_rule
+check "a barrier needs no size" expect_match '^barrier, 2 ranks on 1 node$' "$("$tutti" explain barrier -n 2)"
 finish

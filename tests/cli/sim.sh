@@ -23,6 +23,7 @@ here() {
 	"$tutti" sim all_reduce 1M -n 2 >"$work/out" && expect_match '^all_reduce, 2 ranks on 1 node' "$(cat "$work/out")"
 }
 check "it prices this machine" here
+check "a barrier has one price, whatever size" expect 1 "$("$tutti" sim barrier -n 8 | grep -c '^ *[0-9]')"
 unknown_algorithm() {
 	local text
 	text=$("$tutti" sim all_reduce 1M -n 2 --algorithm rign 2>&1 >/dev/null)

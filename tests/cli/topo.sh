@@ -43,12 +43,18 @@ bad_machine() {
 check "a bad description is one line of error" bad_machine
 bad_device() {
 	local device
-	for device in net:eth0 net:eth0@9=1 gpu:x@0=5 disk:sda@0 'net:@0=1' net:eth0@0=-1; do
+	for device in net:eth0 net:eth0@9=1 net:eth0@0=nan gpu:x@0=5 disk:sda@0 'net:@0=1' net:eth0@0=-1; do
 		"$tutti" topo --xml "pack:1 core:2 pu:1; $device" >/dev/null 2>&1
 		expect 1 $? || return 1
 	done
 }
 check "a bad device is refused" bad_device
+too_many() {
+	local text
+	text=$("$tutti" topo --xml 'pack:64 [numa] l3:8(size=32MiB) core:64 pu:2' 2>&1 >/dev/null)
+	expect 1 $? && expect_match '65536 hardware threads' "$text"
+}
+check "a machine with more threads than there can be is refused at once" too_many
 as_json() {
 	"$tutti" topo --xml -n 8 --nodes 2 --json "$machine" | python3 -c '
 import json, sys
@@ -148,6 +154,8 @@ for cpu in sorted(os.sched_getaffinity(0)):
 print(*sorted(cores.values())[:2], sep="\n")')
 if [ ${#cpus[@]} = 2 ] && command -v taskset >/dev/null; then
 	check "the ring follows the cores that ranks are bound to" placed_ring
+	check "ranks that are bound to one core are found out" expect_match '^2 ranks share 1 core:' \
+		"$(taskset -c "${cpus[0]}" "$tutti" topo -n 2 --check)"
 	check "rings and chains in that order give right results" rings_are_right
 fi
 finish

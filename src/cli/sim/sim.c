@@ -151,6 +151,11 @@ take_arguments(int argc, char **argv, struct wish *wish)
 			return tt_usage("sim", "%s is not a size such as 8, 64K or 1.5M", argv[optind + 1]);
 		wish->end = wish->begin;
 	}
+	if (wish->collective == TT_BARRIER) { /* it moves nothing, however much was asked for */
+		if (wish->svg != NULL)
+			return tt_usage("sim", "--svg draws times over sizes, and a barrier has none");
+		wish->begin = wish->end = 0;
+	}
 	if (wish->begin > wish->end)
 		return tt_usage("sim", "the smallest size is larger than the largest");
 	if (wish->svg != NULL && wish->begin == wish->end)

@@ -142,8 +142,7 @@ show_machine(const struct wish *wish)
 		    .cores = view.usable,
 		    .quota = view.quota,
 		    .groups = 1,
-		    .bound = true,
-		    .alone = true};
+		    .bound = true}; /* which hosts will be in a job is not known */
 
 		tt_topo_check_host(&host, findings, sizeof(findings));
 		status = tell_findings(print_findings("", findings, false));
@@ -186,7 +185,7 @@ show_job(const struct wish *wish, const struct tt_topo_job *job)
 }
 
 static int
-be_rank(const struct wish *wish)
+be_rank(const struct wish *wish, int rank)
 {
 	tutti_comm *comm = NULL;
 	tutti_error error = TUTTI_ERROR_INIT;
@@ -202,7 +201,8 @@ be_rank(const struct wish *wish)
 		done = tt_topo_job_check(&job);
 	if (done != TUTTI_OK) {
 		tutti_last_error(&error);
-		status = tt_complain("topo", "%s (%s)", error.message, tutti_status_string(done));
+		if (!tt_place_told(rank, &error))
+			status = tt_complain("topo", "%s (%s)", error.message, tutti_status_string(done));
 	} else if (tutti_comm_rank(comm) == 0) {
 		status = show_job(wish, &job);
 	}
@@ -319,7 +319,7 @@ run(const struct wish *wish, int argc, char **given)
 	if (!tt_place_find("topo", &place))
 		return TT_EXIT_FAILURE;
 	if (place.launched)
-		return be_rank(wish);
+		return be_rank(wish, place.rank);
 	if (wish->ranks == 0 && !wish->measure)
 		return show_machine(wish);
 	return tt_relaunch("topo", tt_relaunch_ranks(wish->ranks), argc, given);

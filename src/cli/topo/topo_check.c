@@ -46,12 +46,12 @@ check_cores(struct findings *f, const struct tt_topo_host *host)
 	if (host->quota > 0 && host->quota < host->ranks)
 		add(f,
 		    "raise the limit (docker --cpus, Kubernetes limits.cpu, systemd CPUQuota), or start fewer ranks",
-		    "the control group allows %.3g cores' worth of time to %d ranks: they are stopped in turns",
-		    host->quota, host->ranks);
+		    "the control group allows %.3g core%s worth of time to %d ranks: they are stopped in turns",
+		    host->quota, host->quota == 1 ? "'s" : "s'", host->ranks);
 	else if (host->ranks > host->cores)
 		add(f, "start one rank for each core",
-		    "%d ranks share %d cores: each operation waits until every rank has had its turn", host->ranks,
-		    host->cores);
+		    "%d ranks share %d core%s: each operation waits until every rank has had its turn", host->ranks,
+		    host->cores, host->cores == 1 ? "" : "s");
 	if (!host->bound && host->topology->numa_nodes > 1 && host->ranks > 0)
 		add(f, "bind them: tutti run --bind core, mpirun --bind-to core, srun --cpu-bind=cores",
 		    "ranks may run on several of %d NUMA nodes, so their memory may be far from them",
@@ -113,16 +113,24 @@ check_network(struct findings *f, const struct tt_topo_host *host)
 
 	for (int i = 0; i < t->nics; i++) {
 		const struct tt_topo_nic *nic = &t->nic[i];
+		char remedy[192];
 
 		any = any || nic->up;
-		if (!nic->up && !nic->is_virtual)
-			add(f, "ip link set NAME up, or look at its cable", "network card %s is down", nic->name);
-		else if (nic->up && nic->gbps > 0 && nic->gbps < SLOW_GBPS && !host->alone)
-			add(f, "leave it out: TUTTI_INTERFACES=^NAME; or look at ethtool NAME for what it could do",
-			    "network card %s runs at %g Gb/s", nic->name, nic->gbps);
+		if (!nic->up && !nic->is_virtual) {
+			snprintf(remedy, sizeof(remedy), "ip link set %s up, or look at its cable", nic->name);
+			add(f, remedy, "network card %s is down", nic->name);
+		} else if (nic->up && nic->gbps > 0 && nic->gbps < SLOW_GBPS && !host->alone) {
+			snprintf(remedy, sizeof(remedy),
+			    "leave it out where there is a quicker one: TUTTI_INTERFACES=^%s; or look at ethtool %s "
+			    "for "
+			    "what it could do",
+			    nic->name, nic->name);
+			add(f, remedy, "network card %s runs at %g Gb/s", nic->name, nic->gbps);
+		}
 	}
 	if (!any && !host->alone)
-		add(f, "see ip link", "no network card is up");
+		add(f, "ip link shows them, ip link set NAME up is for those that should be",
+		    "no network card is up: ranks of other hosts cannot be reached");
 }
 
 static void

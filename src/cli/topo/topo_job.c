@@ -75,6 +75,28 @@ is_first_of_host(const struct tt_topo_job *job, int rank)
 	return true;
 }
 
+/* How many cores the ranks of that host are bound to together; 0 = not each of them is bound to one. */
+static int
+bound_cores(const struct tt_topo_job *job, int host)
+{
+	int cores = 0;
+
+	for (int r = 0; r < job->nranks; r++) {
+		const int core = job->ranks[r].card.group[TT_MAP_CORE];
+		bool known = false;
+
+		if (job->map->place[r].host != host)
+			continue;
+		if (core < 0)
+			return 0;
+		for (int before = 0; before < r; before++)
+			known = known || (job->map->place[before].host == host &&
+					     job->ranks[before].card.group[TT_MAP_CORE] == core);
+		cores += !known;
+	}
+	return cores;
+}
+
 static void
 look_at_host(const struct tt_topo_job *job, int me, char *findings)
 {
@@ -98,7 +120,9 @@ look_at_host(const struct tt_topo_job *job, int me, char *findings)
 		last = job->node_of[r] > last ? job->node_of[r] : last;
 		host.cores = job->ranks[r].cores > host.cores ? job->ranks[r].cores : host.cores;
 	}
-	if (job->ranks[me].card.cpus < host.ranks) /* ranks bound to a core each have more together */
+	if (bound_cores(job, job->map->place[me].host) > 0)
+		host.cores = bound_cores(job, job->map->place[me].host);
+	else if (job->ranks[me].card.cpus < host.ranks) /* bound to parts of the machine, they have more together */
 		host.cores = host.bound ? topology->cores : host.cores;
 	host.quota = tt_host_quota_at("");
 	tt_topo_check_host(&host, findings, TT_TOPO_FINDINGS);

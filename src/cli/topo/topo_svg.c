@@ -87,20 +87,26 @@ label(const struct canvas *c, double x, double y, const char *style, const char 
 
 /* ---- ranks and cores ---------------------------------------------------------------------------------------------- */
 
-/* A rank's mark, or several ranks that share the place. */
+/* A rank's mark, or several ranks that share the place: the first, and below it how many more. */
 static void
 mark(const struct canvas *c, double x, double y, const char *name)
 {
-	const size_t len = strlen(name);
-	char style[128];
+	const char *more = strchr(name, '+');
+	const size_t len = more != NULL ? (size_t)(more - name) : strlen(name);
+	char style[128], first[24];
 
 	fprintf(c->file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.0f\" height=\"%.0f\" rx=\"7\" fill=\"#1f5fa8\"/>\n",
 	    x, y, CORE, CORE);
+	snprintf(first, sizeof(first), "%.*s", (int)len, name);
 	snprintf(style, sizeof(style), "text-anchor=\"middle\" font-weight=\"bold\" fill=\"white\" font-size=\"%d\"",
-	    len <= 2   ? 14
-	    : len <= 4 ? 11
-		       : 8);
-	text(c->file, x + CORE / 2, y + CORE / 2 + (len <= 2 ? 5 : 4), style, name);
+	    more == NULL && len <= 2 ? 14
+	    : len <= 3               ? 12
+	    : len <= 4               ? 10
+				     : 8);
+	text(c->file, x + CORE / 2, y + CORE / 2 + (more != NULL ? -1 : len <= 2 ? 5 : 4), style, first);
+	if (more != NULL)
+		text(c->file, x + CORE / 2, y + CORE - 5, "text-anchor=\"middle\" fill=\"white\" font-size=\"9\"",
+		    more);
 }
 
 static void
@@ -214,7 +220,7 @@ place_devices(const struct canvas *c, int numa, double x, double y, double width
 		}
 		any = true;
 		if (c->draw) {
-			fprintf(c->file,
+			fprintf(c->words,
 			    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.0f\" rx=\"11\" fill=\"%s\" "
 			    "stroke=\"%s\"/>\n",
 			    x + at, y + line, w, TITLE + 4, is_nic ? "#fff1d6" : "#e3f3df",
@@ -282,7 +288,7 @@ place(struct canvas *c, enum level level, int from, int to, double x, double y)
 	for (int i = from; i < to && level == CACHE; i++)
 		hidden += !c->shown[i];
 	if (hidden > 0 && level == CACHE && name[0] != '\0')
-		snprintf(name + strlen(name), sizeof(name) - strlen(name), ", %d idle", hidden);
+		snprintf(name + strlen(name), sizeof(name) - strlen(name), ", %d more", hidden);
 	c->draw = false;
 	for (int i = 0; i < n && level != CACHE; i++) {
 		const struct size child = place(c, level + 1, starts[i], starts[i + 1], 0, 0);
@@ -565,6 +571,15 @@ define_heads(FILE *file)
 	fputs("</defs>\n", file);
 }
 
+static bool
+may_run_anywhere(const struct tt_topo_view *view)
+{
+	for (int r = 0; r < view->nranks; r++)
+		if (view->ranks[r].kind == view->ranks[0].kind && tt_topo_core_of(view, r) < 0)
+			return true;
+	return false;
+}
+
 static void
 draw_legend(FILE *file, const struct tt_topo_view *view, double y)
 {
@@ -579,7 +594,8 @@ draw_legend(FILE *file, const struct tt_topo_view *view, double y)
 	fprintf(file,
 	    "<rect x=\"%.1f\" y=\"%.1f\" width=\"16\" height=\"16\" rx=\"4\" fill=\"#ffffff\" stroke=\"#b8c2cc\"/>\n",
 	    x, y - 12);
-	text(file, x + 22, y + 1, "font-size=\"12\"", "idle core");
+	text(file, x + 22, y + 1, "font-size=\"12\"",
+	    view->nranks == 0 || may_run_anywhere(view) ? "core" : "core without a rank");
 	if (view->path == TT_TOPO_NO_PATH || view->nranks == 0)
 		return;
 	x = MARGIN;

@@ -69,11 +69,13 @@ static const struct tt_tune_link by_network = {
     TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE, TT_CONSTANT_NET_ONE_WAY, TT_CONSTANTS};
 
 static int
-complain_of(const char *what)
+complain_of(int rank, const char *what)
 {
 	tutti_error error = TUTTI_ERROR_INIT;
 
 	tutti_last_error(&error);
+	if (tt_place_told(rank, &error))
+		return TT_EXIT_OK;
 	return tt_complain("tune", "%s: %s (%s)", what, error.message, tutti_status_string(error.status));
 }
 
@@ -238,20 +240,20 @@ keep_profile(const char *output, const struct tt_profile *profile)
 }
 
 static int
-be_rank(const char *output)
+be_rank(const char *output, int rank)
 {
 	tutti_comm *all = NULL;
 	struct tt_profile profile;
 	int status = TT_EXIT_OK;
 
 	if (tutti_comm_create_from_env(NULL, &all) != TUTTI_OK)
-		return complain_of("the ranks do not come together");
+		return complain_of(rank, "the ranks do not come together");
 	tt_profile_init(&profile);
 	progress.shown = tutti_comm_rank(all) == 0 && isatty(STDERR_FILENO);
 	if (tutti_comm_size(all) < RANKS)
 		status = tt_complain("tune", "one rank alone cannot measure messages: start at least two");
 	else if (measure_all(all, &profile.constants) != TUTTI_OK)
-		status = complain_of("measuring failed");
+		status = complain_of(rank, "measuring failed");
 	tt_calibrate_conclude(&profile.constants);
 	if (status == TT_EXIT_OK && tutti_comm_rank(all) == 0)
 		status = keep_profile(output, &profile);
@@ -297,5 +299,5 @@ tt_tune_main(int argc, char **argv)
 	setenv("TUTTI_PROFILE", "assumed", 1);
 	/* Rows are to be read out of other processes' memory, whatever their size, where that is possible. */
 	setenv("TUTTI_CMA", "4096", 1);
-	return place.launched ? be_rank(output) : tt_relaunch("tune", RANKS, argc, argv);
+	return place.launched ? be_rank(output, place.rank) : tt_relaunch("tune", RANKS, argc, argv);
 }
