@@ -25,6 +25,7 @@
  *     put there before its place is written (to take c, ADDED > c of all is needed, for which FILLED > c is);
  *   - what others read or write directly is met first, and its owner leaves the job when they all have counted to its
  *     end: afterwards nobody touches it, and the program may do with it what it likes, also free it.
+ * tests/models/large.pml is a model of the counts.
  */
 #include "engine/node_large.h"
 
