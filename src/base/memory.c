@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * memory.c - zeroed heap memory on lines of its own.
+ * memory.c - heap memory on lines of its own.
  *
  * Every block is aligned and rounded to TT_LINE, so that what two threads write to two blocks never shares a line.
  */
@@ -16,8 +16,8 @@
 #include "base/checked.h"
 #include "base/error.h"
 
-tutti_status
-tt_alloc(size_t n, size_t size, const char *what, void **memory)
+static tutti_status
+take(size_t n, size_t size, const char *what, void **memory, size_t *taken)
 {
 	size_t bytes, padded;
 	void *block;
@@ -29,9 +29,27 @@ tt_alloc(size_t n, size_t size, const char *what, void **memory)
 	block = aligned_alloc(TT_LINE, padded);
 	if (block == NULL)
 		return tt_fail(TUTTI_ERR_NOMEM, -1, "no memory: %zu bytes for %s", bytes, what);
-	memset(block, 0, padded);
 	*memory = block;
+	*taken = padded;
 	return TUTTI_OK;
+}
+
+tutti_status
+tt_alloc(size_t n, size_t size, const char *what, void **memory)
+{
+	size_t taken = 0;
+
+	TT_TRY(take(n, size, what, memory, &taken));
+	memset(*memory, 0, taken);
+	return TUTTI_OK;
+}
+
+tutti_status
+tt_alloc_bare(size_t n, size_t size, const char *what, void **memory)
+{
+	size_t taken = 0;
+
+	return take(n, size, what, memory, &taken);
 }
 
 void

@@ -87,5 +87,8 @@ tt_aside_drop(struct tt_aside *aside)
 	const uint32_t units = tt_aside_units(head->kind, head->bytes);
 
 	aside->first += units;
+	if (aside->first ==
+	    aside->last) /* what has been used lately is in a cache, and what never is takes no memory */
+		aside->first = aside->last = 0;
 	return units;
 }

@@ -28,7 +28,7 @@ _Static_assert(sizeof(struct tt_aside_head) == TT_UNIT, "a head is one unit");
 struct tt_aside {
 	unsigned char *memory; /* lent; NULL until the link is connected */
 	uint32_t units; /* a power of two */
-	uint32_t first, last; /* units taken out and put in so far; they wrap */
+	uint32_t first, last; /* units taken out and put in since it was last empty */
 	uint32_t newest; /* unit of the newest message's head */
 	uint32_t missing; /* bytes of the newest message that have not come yet */
 };

@@ -149,12 +149,12 @@ adopt(tutti_link *link, struct tt_candidate *candidate)
 	tutti_endpoint *endpoint = link->endpoint;
 	const struct tt_terms *theirs = &candidate->greeting.theirs;
 
-	if (tt_stream_open(&link->stream) != TUTTI_OK) {
+	link->width = theirs->width < endpoint->terms.width ? theirs->width : endpoint->terms.width;
+	if (tt_stream_open(&link->stream, link->width > 1) != TUTTI_OK) {
 		tt_tcp_link_die(link, TUTTI_ERR_NOMEM, "rank %d: %s", link->peer, tt_last_error()->message);
 		return;
 	}
 	link->stream.sums = endpoint->terms.sums || theirs->sums;
-	link->width = theirs->width < endpoint->terms.width ? theirs->width : endpoint->terms.width;
 	take_over(link, candidate, 0);
 	sip(link);
 	link->live_index = endpoint->nlive;

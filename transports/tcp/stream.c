@@ -14,12 +14,17 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-/* A peer's messages set aside take at most about this much, unless there are very many lanes. */
-#define ASIDE_BYTES ((size_t)1 << 20)
+/* Small are messages up to so many bytes: to ask for one takes longer than to copy it once more if it comes early, and where
+ * ranks share cores, each question and each answer is work that others wait for. But only what is asked for goes by several
+ * connections. */
+#define EAGER_BYTES_MOST ((size_t)128 << 10)
+#define EAGER_OF_SEVERAL ((size_t)32 << 10)
+#define BESIDE_BYTES 256 /* more: a message of a round size may bring a word about itself */
+/* What a peer's messages set aside take at most, unless there are very many lanes. Little of it is ever used. */
+#define ASIDE_BYTES ((size_t)4 << 20)
 #define LANE_BYTES_LEAST ((size_t)32 << 10)
-#define LANE_BYTES_MOST ASIDE_BYTES
+#define LANE_BYTES_MOST (4 * EAGER_BYTES_MOST)
 #define FIRST_CHUNK_BYTES (TT_CHUNK_BYTES / 4) /* until it is known how quick a connection is */
-#define EAGER_BYTES_MOST ((size_t)64 << 10)
 
 static size_t
 lane_bytes(uint32_t lanes)
@@ -45,23 +50,38 @@ tt_stream_init(struct tt_stream *stream, uint32_t lanes, void *scratch, size_t s
 	stream->channels[0] = &stream->first;
 	stream->nchannels = 1;
 	stream->credit_units = (uint32_t)(lane_bytes(lanes) / TT_UNIT);
-	/* A quarter: credit that is free but not yet given back (less than half) never stops a message. */
-	stream->eager_most = tt_min_size(EAGER_BYTES_MOST, lane_bytes(lanes) / 4);
+	/* About a quarter: credit that is free but not yet given back (less than half) never stops a message. */
+	stream->eager_most = lane_bytes(lanes) / 4 + BESIDE_BYTES;
 	return TUTTI_OK;
 }
 
+/* Transfers that were posted before it was known what is small. */
+static void
+begin_lane(struct tt_stream *stream, struct tt_lane *lane)
+{
+	lane->grant_next = lane->posted.first;
+	while (lane->grant_next != NULL && lane->grant_next->bytes <= stream->eager_most)
+		lane->grant_next = tt_pending_of(lane->grant_next)->next;
+	tt_stream_tell(stream, lane);
+	tt_stream_dispatch(stream, lane);
+}
+
 tutti_status
-tt_stream_open(struct tt_stream *stream)
+tt_stream_open(struct tt_stream *stream, bool several)
 {
 	const size_t bytes = (size_t)stream->credit_units * TT_UNIT;
 	void *memory;
 
-	TT_TRY(tt_alloc(stream->nlanes, bytes, "room for messages that come early over TCP", &memory));
+	TT_TRY(tt_alloc_bare(stream->nlanes, bytes, "room for messages that come early over TCP", &memory));
 	stream->rings = memory;
 	for (uint32_t i = 0; i < stream->nlanes; i++) {
 		stream->lanes[i].aside.memory = stream->rings + i * bytes;
 		stream->lanes[i].aside.units = stream->credit_units;
 	}
+	if (several)
+		stream->eager_most = tt_min_size(stream->eager_most, EAGER_OF_SEVERAL + BESIDE_BYTES);
+	for (uint32_t i = 0; i < stream->nlanes; i++)
+		begin_lane(stream, &stream->lanes[i]);
 	return TUTTI_OK;
 }
 

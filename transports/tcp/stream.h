@@ -165,8 +165,9 @@ struct tt_stream {
 
 /* Takes transfers from now on. scratch is lent. */
 tutti_status tt_stream_init(struct tt_stream *stream, uint32_t lanes, void *scratch, size_t scratch_bytes);
-/* Makes room for what comes: before the first input. */
-tutti_status tt_stream_open(struct tt_stream *stream);
+/* Makes room for what comes: before the first input; nothing goes out earlier. several: connections may be added, and both
+ * sides know it: messages beyond 32 KiB are large then. */
+tutti_status tt_stream_open(struct tt_stream *stream, bool several);
 /* Any state; pending transfers are not touched. */
 void tt_stream_fini(struct tt_stream *stream);
 

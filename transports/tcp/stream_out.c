@@ -420,7 +420,7 @@ tt_stream_dispatch(struct tt_stream *stream, struct tt_lane *lane)
 {
 	tutti_transfer *transfer;
 
-	while ((transfer = lane->waiting.first) != NULL) {
+	while (stream->rings != NULL && (transfer = lane->waiting.first) != NULL) {
 		const bool eager = transfer->bytes <= stream->eager_most;
 		const uint32_t units = tt_aside_units(eager ? TT_FRAME_EAGER : TT_FRAME_OFFER, transfer->bytes);
 
