@@ -150,6 +150,7 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 		facts->between_nodes = link(facts, TT_CONSTANT_LOOP_MESSAGE);
 		facts->card_s_per_byte = 0;
 	}
+	facts->between_nodes.asked_from = facts->constants.value[TT_CONSTANT_ASKED_FROM];
 	take_work(facts);
 	take_stage(facts);
 }

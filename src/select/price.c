@@ -40,6 +40,7 @@ struct rates {
 	double far; /* bytes that the kernel copies from process to process, in units of n ... */
 	double calls; /* ... and system calls that ask for it */
 	double slices;
+	double asked; /* 1: each message is so large that it is asked for by another, 0: none is */
 };
 
 static double
@@ -182,6 +183,7 @@ rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call,
 	r.fold = facts->nnodes > 1 ? 0 : facts->copy_s_per_byte / 2;
 	go_far(facts, call, algorithm->flags, &r);
 	r.slices = larger(1, pieces_of(facts, call, algorithm->flags, &r.cost));
+	r.asked = r.link->asked_from > 0 && r.n * message_of(&r.cost) > r.link->asked_from * r.slices;
 	return r;
 }
 
@@ -227,13 +229,39 @@ alone(const struct tt_select_facts *facts, const struct rates *r)
 	const double moved = (larger(c->bytes * one_way, both * each) - c->folded * r->fold) * r->n;
 	const double fill = c->fill * r->n / r->slices;
 
-	return (struct price){.latency = facts->call_s + (rounds - c->meetings) * link->alpha_s +
+	return (struct price){.latency = facts->call_s + (rounds - c->meetings) * (1 + r->asked) * link->alpha_s +
 					 c->meetings * facts->meet_s + c->overheads * link->over_s +
 					 r->calls * facts->far_call_s + rounds * r->crowd / 2 * r->turn,
 	    .wire = moved + first_piece_s(facts, r) + (c->bytes > 0 ? fill * one_way : 0),
 	    .reduce = c->reduced * r->n * r->add,
 	    .copy = (c->copied * r->n + (c->bytes > 0 ? 0 : fill)) * (facts->copy_s_per_byte + r->beyond) +
 		    c->kept * r->n * r->kept + r->far * r->n * (facts->far_s_per_byte + r->beyond)};
+}
+
+/* Of the turns of the scheduler in a round where messages come through the kernel, so many more for each other rank of a
+ * core: it is given the core, looks, and what it waits for has not come. */
+#define TURNS_IN_VAIN 0.25
+
+static double
+turns_of(const struct tt_select_facts *facts, const struct rates *r)
+{
+	const double posted = (r->cost.messages - r->cost.meetings) * (1 + r->asked);
+
+	return r->crowd + r->cost.meetings + posted * (facts->nnodes > 1 ? 1 + TURNS_IN_VAIN * (r->crowd - 1) : 1);
+}
+
+/* Bytes that a core's ranks send and receive, half of each. Messages through the kernel are work of the core that the rank
+ * with most of them is on, and of its neighbours there; what passes through memory is spread over all. */
+static double
+moved_of(const struct tt_select_facts *facts, const struct rates *r)
+{
+	const struct tt_algorithm_cost *c = &r->cost;
+	const double all = facts->nranks, most = c->both > 0 ? c->both : 2 * c->bytes;
+	const double total = c->all_bytes > 0 ? 2 * c->all_bytes : 2 * all * c->bytes;
+
+	if (facts->nnodes == 1)
+		return total / 2 * r->crowd / all;
+	return (most + (r->crowd - 1) * (total - most) / (all - 1)) / 2;
 }
 
 /* All that the ranks of a core have to do: what counts where there are more ranks than cores. A message
@@ -244,7 +272,7 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	const struct tt_algorithm_cost *c = &r->cost;
 	const double all = facts->nranks, each_core = r->crowd / all, share = each_core * r->n;
 	const double posted = c->messages - c->meetings + c->overheads;
-	const double messages = c->all_messages > 0 ? c->all_messages : posted * all;
+	const double messages = (c->all_messages > 0 ? c->all_messages : posted * all) * (1 + r->asked);
 	const double each = larger(r->link->alpha_s, r->link->over_s);
 	const double byte = r->link->beta_s + 2 * r->beyond;
 	/* What has come through a socket of this host is in no near cache any more when other ranks have had the core. */
@@ -255,10 +283,10 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	const double idle =
 	    c->bytes > 0 && facts->nnodes > 1 ? c->fill * r->n / r->slices * (r->link->one_way_s + r->beyond) : 0;
 
-	return (struct price){.latency = r->crowd * (facts->call_s + r->turn) + c->messages * r->turn +
+	return (struct price){.latency = r->crowd * facts->call_s + turns_of(facts, r) * r->turn +
 					 c->meetings * facts->meet_s + r->calls * facts->far_call_s * r->crowd +
 					 messages * each * each_core,
-	    .wire = ((c->all_bytes > 0 ? c->all_bytes : all * c->bytes) * byte - folded * r->fold) * share + idle,
+	    .wire = moved_of(facts, r) * r->n * byte - folded * r->fold * share + idle,
 	    .reduce = (c->all_reduced > 0 ? c->all_reduced : all * c->reduced) * share * r->add,
 	    .copy =
 		(c->all_copied > 0 ? c->all_copied : all * c->copied) * share * (facts->copy_s_per_byte + r->beyond) +

@@ -20,6 +20,7 @@ struct tt_link_cost {
 	double over_s; /* CPU of one more message in flight */
 	double beta_s; /* per byte, where as many come back */
 	double one_way_s; /* per byte, where none come back */
+	double asked_from; /* bytes: larger messages are asked for, by one more that comes back; 0 = none are */
 };
 
 /* The agreed facts of a communicator: each rank builds them from what all have said, and their digest is compared. */
