@@ -31,6 +31,8 @@
 #define CROWDED_HOG_MOST INT64_C(3000000) /* which is as long as this at least where programs are to compute */
 #define ALIKE 4 /* peers on this core that have computed between two waits as long as this rank did */
 #define HOG_COST 16 /* quick yields that make up for a slow one */
+#define BRISK 4 /* yields among ranks that share cores: if all of them take ... */
+#define BRISK_NS INT64_C(100000) /* ... no longer than this with what is done in between, none of them was slow */
 #define HOG_SURE 64 /* so many more slow ones: it is no accident */
 #define HOGGED_LEAST 64 /* moves: a peer that computed for a while is no hog for long ... */
 #define HOGGED_MOST 1000 /* ... and one that is found out again and again is */
@@ -51,6 +53,8 @@ tt_ladder_init(struct tt_ladder *ladder, bool crowded)
 	ladder->beside_least = ladder->beside_most = BESIDE_LEAST;
 	ladder->hogged = ladder->slow = ladder->hog_moves = ladder->calm = 0;
 	ladder->back_ns = ladder->worked_ns = ladder->since_ns = 0;
+	ladder->unread = 0;
+	ladder->brisk = false;
 }
 
 static void
@@ -153,15 +157,36 @@ tt_ladder_yielded(struct tt_ladder *ladder, int64_t ns)
 	return ladder->crowded;
 }
 
+/* To read the clock costs a tenth of a switch between ranks, and twice at each yield it would be read. If so many yields
+ * were slow after all, or this rank has done something else, which of both is seen from the next one on. */
+static bool
+yield_briskly(struct tt_ladder *ladder)
+{
+	sched_yield();
+	ladder->slow -= ladder->slow > 0;
+	ladder->calm += ladder->calm < CALM;
+	if (++ladder->unread < BRISK)
+		return false;
+	const int64_t now_ns = tt_now_ns();
+
+	ladder->unread = 0;
+	ladder->brisk = now_ns - ladder->back_ns <= BRISK_NS;
+	ladder->back_ns = now_ns;
+	return false;
+}
+
 static bool
 yield(struct tt_ladder *ladder)
 {
-	const int64_t before = tt_now_ns();
+	if (TT_LIKELY(ladder->brisk))
+		return yield_briskly(ladder);
+	const int64_t before = tt_now_ns(), begun = ladder->back_ns;
 
-	if (ladder->back_ns != 0)
-		tt_ladder_worked(ladder, before - ladder->back_ns);
+	if (begun != 0)
+		tt_ladder_worked(ladder, before - begun);
 	sched_yield();
 	ladder->back_ns = tt_now_ns();
+	ladder->brisk = ladder->crowded && begun != 0 && ladder->back_ns - begun <= BRISK_NS / BRISK;
 	return tt_ladder_yielded(ladder, ladder->back_ns - before);
 }
 
@@ -198,6 +223,8 @@ tt_ladder_step(struct tt_ladder *ladder)
 	if (has_hogged_itself(ladder) ||
 	    (step >= spins && (ladder->hogged > 0 || step - spins >= ladder->yields || wants_another_core(ladder)))) {
 		ladder->back_ns = 0; /* a sleep is no work */
+		ladder->brisk = false;
+		ladder->unread = 0;
 		return true;
 	}
 	if (step >= spins) {

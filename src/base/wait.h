@@ -27,6 +27,8 @@ struct tt_ladder {
 	uint32_t calm; /* quick yields since then */
 	int64_t back_ns; /* when the last yield was over; 0 = this rank has slept since */
 	int64_t worked_ns; /* what it did last between two yields */
+	uint32_t unread; /* yields since the clock was read, ... */
+	bool brisk; /* ... which it is not at each, because all have been quick and nothing else was done */
 };
 
 /* `crowded`: more ranks than cores share this host. */

@@ -59,6 +59,7 @@ tt_shortcut_open(const tutti_comm *comm, const tutti_request *request, struct tt
 	    .root = tt_collective_has_root(collective) ? tt_node_stage_member(comm->stage, request->call.root) : -1,
 	    .bytes = row,
 	    .how = tt_executor_arithmetic(run, &run->plan->steps[0]),
+	    .is_awaited = true,
 	    .has_note = run->has_note}; /* a single call has nothing to say in it */
 }
 

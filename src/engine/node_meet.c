@@ -76,7 +76,9 @@ tt_stage_publish(struct tt_node_stage *s, uint64_t tick)
 	/* Its readers have gone, and it comes during the wait. Where cores are shared, they have not all run since. */
 	if (!s->shares_cores)
 		tt_prefetch_write(&s->lines[s->me].line[(tick + 1) % 2]);
-	tt_stage_wake_sleepers(s);
+	s->owes_ring = s->shares_cores && s->inline_payload && s->job.is_awaited;
+	if (!s->owes_ring)
+		tt_stage_wake_sleepers(s);
 	if (tick == s->first)
 		tt_stage_remember(s);
 }
@@ -155,11 +157,21 @@ tt_stage_met(struct tt_node_stage *s, int member)
 	return s->now != s->first ? TUTTI_OK : tt_stage_compare(s, line->past, line->mark);
 }
 
+/* Those of other cores come all at the same time, wherever a look at one ends. */
+static void
+fetch_lines(const struct tt_node_stage *s)
+{
+	for (int j = s->seen; j < s->members; j++)
+		__builtin_prefetch(tt_stage_line(s, j));
+}
+
 tutti_status
 tt_stage_all_met(struct tt_node_stage *s)
 {
 	if (TT_UNLIKELY(s->groups.meet))
 		return tt_groups_all_met(s);
+	if (s->shares_cores)
+		fetch_lines(s);
 	for (; s->seen < s->members; s->seen++) {
 		const tutti_status status = s->seen == s->me ? TUTTI_OK : tt_stage_met(s, s->seen);
 

@@ -17,6 +17,9 @@
  * the publisher need not wait for its own write. A member that can says so in `bed.joined` before the first job
  * and from then on always pays; so a publisher that reads 1 of all, and can be reached itself, needs none. Members that
  * share cores say that they cannot.
+ * Where cores are shared a publisher of a small job whose caller waits for it looks without a fence first, and yields. It
+ * fences and looks again when it comes back, before it looks at the job: by then its own line has left, and the fence costs
+ * nothing. So nobody is overlooked for longer than a yield. A job that ends at once ends with the fence.
  * To publish costs a system call only if somebody sleeps. A ring counts until it has been heard: one that comes before
  * the sleep ends it at once.
  */
@@ -114,6 +117,13 @@ tt_stage_wake_sleepers(struct tt_node_stage *s)
 	}
 	if (TT_UNLIKELY(tt_load_relaxed(&s->beds->sleepers) != 0))
 		ring_sleepers(s);
+}
+
+void
+tt_stage_ring_owed(struct tt_node_stage *s)
+{
+	s->owes_ring = false;
+	tt_stage_wake_sleepers(s);
 }
 
 void

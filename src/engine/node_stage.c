@@ -307,8 +307,12 @@ tt_node_stage_advance(struct tt_node_stage *s, int *moved, int *rank, const void
 
 	if (s->phase == TT_STAGE_ENDED)
 		return TUTTI_OK;
+	if (s->owes_ring)
+		tt_stage_ring_owed(s);
 	s->awaited = NULL;
 	status = go_on(s, moved);
+	if (s->owes_ring && (status != TUTTI_IN_PROGRESS || tt_stage_sees_sleepers(s)))
+		tt_stage_ring_owed(s);
 	if (status == TUTTI_OK) {
 		s->phase = TT_STAGE_ENDED;
 	} else if (status == TUTTI_ERR_MISMATCH) {

@@ -48,6 +48,7 @@ struct tt_node_job {
 	uint32_t nportions;
 	bool in_portions; /* some member's may be: the same on all. Such a job is never a large one */
 	bool reads_out; /* src is where results go */
+	bool is_awaited; /* the caller does nothing but advance it until its end, yield and sleep */
 };
 
 /* Bytes of zeroed memory that `members` ranks must share. */

@@ -99,6 +99,7 @@ struct tt_node_stage {
 	uint64_t awaited_value; /* ... so much; nor did it look at the same of the members ... */
 	int awaited_member, awaited_end; /* ... after this one and before that */
 	bool shares_cores;
+	bool owes_ring; /* something has been published, and who sleeps has not been looked for */
 	struct tt_stage_spread spread; /* where it does */
 	uint64_t finished; /* everybody is done with all ticks before this one */
 	uint64_t tick; /* next one to be used */
@@ -141,6 +142,14 @@ void tt_stage_spread(struct tt_node_stage *s);
 bool tt_stage_is_surplus(const struct tt_node_stage *s, int cores);
 /* After something was published: wakes who sleeps (node_sleep.c). */
 void tt_stage_wake_sleepers(struct tt_node_stage *s);
+/* For a job whose caller stays: does anybody sleep, as far as can be told without a fence; and then, or at the next look at
+ * the job at the latest, with it. */
+static inline bool
+tt_stage_sees_sleepers(const struct tt_node_stage *s)
+{
+	return tt_load_relaxed(&s->beds->sleepers) != 0;
+}
+void tt_stage_ring_owed(struct tt_node_stage *s);
 /* Has `member` published tick `now`? Its mark is compared at the job's first tick. */
 tutti_status tt_stage_met(struct tt_node_stage *s, int member);
 /* Has the member's word come to `value`? If not, it is what tt_node_stage_spin() looks at. */
