@@ -7,6 +7,7 @@
  */
 #include "profile/calibrate.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -34,6 +35,10 @@ struct seat {
 #define CANNOT 1000u
 #define NEVER_BYTES 1e12
 #define LEAST_SINGLE 65536 /* below, what goes through a slot stays in the nearest caches */
+#define PER_PIECE \
+	0.07 /* less, and what has come waits for the rest of its piece; more, and pieces cost more than they hide */
+#define LEAST_CHUNK 16384.0
+#define MOST_CHUNK 1048576.0
 #define BEYOND 1.5 /* what a copy costs more out of the caches */
 #define LOOK 0.1 /* of posting a message: looking for one */
 #define ONE_WAY 0.6 /* of both: sender and receiver copy at the same time, but not always */
@@ -162,9 +167,26 @@ break_even(const struct tt_constants *constants)
 	return from < LEAST_SINGLE ? LEAST_SINGLE : from < NEVER_BYTES ? from : NEVER_BYTES;
 }
 
+/* Pieces of a message so large that posting one more takes PER_PIECE of its time: a power of two. A brief measurement would
+ * say now this size, now twice as much. */
+static void
+derive_chunk(struct tt_constants *constants, enum tt_constant chunk, enum tt_constant post, enum tt_constant one_way)
+{
+	const double bytes = constants->value[post] * 1000 / constants->value[one_way] / PER_PIECE;
+	double size = LEAST_CHUNK;
+
+	if (constants->source[post] < TT_CONSTANT_TUNED || constants->source[one_way] < TT_CONSTANT_TUNED)
+		return;
+	while (size < MOST_CHUNK && bytes > size * M_SQRT2)
+		size *= 2;
+	derive(constants, chunk, size);
+}
+
 void
 tt_calibrate_conclude(struct tt_constants *constants)
 {
+	derive_chunk(constants, TT_CONSTANT_CHUNK, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_ONE_WAY);
+	derive_chunk(constants, TT_CONSTANT_LOOP_CHUNK, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_ONE_WAY);
 	if (constants->source[TT_CONSTANT_REMOTE_BYTE] >= TT_CONSTANT_MEASURED)
 		derive(constants, TT_CONSTANT_SINGLE_FROM, break_even(constants));
 }

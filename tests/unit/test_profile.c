@@ -209,6 +209,28 @@ Test(profile, a_file_that_is_asked_for_must_be_one)
 	cr_expect(eq(int, tt_profile_get("/dev/zero", &quiet, &profile), TUTTI_ERR_ARGUMENT));
 }
 
+Test(profile, pieces_of_messages_follow_what_posting_them_costs)
+{
+	struct tt_constants c;
+
+	tt_constants_init(&c);
+	tt_calibrate_conclude(&c);
+	cr_expect(eq(int, c.source[TT_CONSTANT_CHUNK], TT_CONSTANT_ASSUMED));
+	tt_constants_set(&c, TT_CONSTANT_SHM_ONE_WAY, 80, TT_CONSTANT_TUNED);
+	for (double post = 1; post < 1e6; post *= 1.3) {
+		double size;
+
+		tt_constants_set(&c, TT_CONSTANT_SHM_POST, post, TT_CONSTANT_TUNED);
+		tt_calibrate_conclude(&c);
+		size = c.value[TT_CONSTANT_CHUNK];
+		cr_expect(eq(int, c.source[TT_CONSTANT_CHUNK], TT_CONSTANT_DERIVED));
+		cr_expect(size >= 16384 && size <= 1048576 && ((size_t)size & ((size_t)size - 1)) == 0);
+		/* Between a twentieth and a tenth of a piece's time, where a piece may be as large or small as that. */
+		cr_expect(size == 1048576 || post * 1000 / (80 * size) <= 0.1, "%g ns: %g bytes", post, size);
+		cr_expect(size == 16384 || post * 1000 / (80 * size) >= 0.045, "%g ns: %g bytes", post, size);
+	}
+}
+
 Test(profile, the_worse_of_two_hosts_counts)
 {
 	struct tt_constants a, b;

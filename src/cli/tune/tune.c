@@ -7,6 +7,7 @@
  */
 #include "cli/tune/tune.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,22 +90,23 @@ part(tutti_comm *all, bool in, const char *transports, tutti_comm **some)
 	return tutti_comm_split(all, in ? 0 : -1, 0, &config, some);
 }
 
-/* The first rank of the first other node than rank 0's; -1 = there is none. On every rank the same. */
+/* The first rank that shares rank 0's node and the first that does not; -1 = there is none. On every rank the same. */
 static tutti_status
-find_other(tutti_comm *all, int *other)
+find_partners(tutti_comm *all, int *near, int *far)
 {
-	const int size = tutti_comm_size(all);
-	const int32_t mine = tutti_comm_rank(all);
-	int32_t least;
+	const int size = tutti_comm_size(all), rank = tutti_comm_rank(all);
+	int32_t node = tutti_comm_node(all), first[2] = {INT32_MAX, INT32_MAX};
 	tutti_status status;
 
-	if (tutti_comm_node_size(all) == size) {
-		*other = -1;
-		return TUTTI_OK;
-	}
-	least = tutti_comm_node_rank(all) == 0 && mine != 0 ? mine : INT32_MAX;
-	status = tutti_all_reduce(all, &least, &least, 1, TUTTI_INT32, TUTTI_MIN, NULL, NULL);
-	*other = least < size ? least : -1;
+	*near = *far = -1;
+	status = tutti_broadcast(all, &node, &node, 1, TUTTI_INT32, 0, NULL, NULL);
+	if (status != TUTTI_OK)
+		return status;
+	if (rank != 0)
+		first[tutti_comm_node(all) == node ? 0 : 1] = rank;
+	status = tutti_all_reduce(all, first, first, 2, TUTTI_INT32, TUTTI_MIN, NULL, NULL);
+	*near = first[0] < size ? first[0] : -1;
+	*far = first[1] < size ? first[1] : -1;
 	return status;
 }
 
@@ -153,7 +155,7 @@ measure_turn(tutti_comm *two, void *what)
 
 /* Two ranks on one core would measure a scheduler. Whoever may not use its CPU stays where it is. */
 static tutti_status
-take_cores(tutti_comm *all)
+take_cores(tutti_comm *all, int near)
 {
 	const int rank = tutti_comm_rank(all);
 	struct tt_cpu_set mine, set = {{0}};
@@ -165,7 +167,7 @@ take_cores(tutti_comm *all)
 		cpu[1] = pair[1];
 	}
 	TT_TRY(tutti_broadcast(all, cpu, cpu, 2, TUTTI_INT32, 0, NULL, NULL));
-	wanted = tutti_comm_node_rank(all) == rank && rank < 2 ? cpu[rank] : -1;
+	wanted = rank == 0 ? cpu[0] : rank == near ? cpu[1] : -1;
 	if (wanted < 0 || tt_host_affinity(&mine) != TUTTI_OK || (mine.bits[wanted / 64] >> wanted % 64 & 1) == 0)
 		return TUTTI_OK;
 	set.bits[wanted / 64] = UINT64_C(1) << wanted % 64;
@@ -177,32 +179,36 @@ static tutti_status
 measure_all(tutti_comm *all, struct tt_constants *constants)
 {
 	struct task task = {.constants = constants};
-	int other;
-	tutti_status status = find_other(all, &other);
-	const bool neighbours = tutti_comm_node_size(all) > 1;
+	int near, far;
+	tutti_status status = find_partners(all, &near, &far);
 
-	progress.all = 1 + TT_TUNE_NODE_STEPS + TT_TUNE_TURN_STEPS + 2 * TT_TUNE_LINK_STEPS +
-		       (other > 0 ? TT_TUNE_LINK_STEPS : 0);
+	progress.all = 1 + (far > 0 ? TT_TUNE_LINK_STEPS : 0);
+	if (near > 0)
+		progress.all +=
+		    TT_TUNE_NODE_STEPS + TT_TUNE_TURN_STEPS + 2 * TT_TUNE_LINK_STEPS + TT_TUNE_SIZES_STEPS;
 	show_progress();
 	if (tutti_comm_rank(all) == 0)
 		tt_calibrate(CALIBRATION_MS, constants);
 	step();
 	if (status == TUTTI_OK)
-		status = take_cores(all);
-	/* Rank 1 is rank 0's neighbour, or nobody is. A call's own part comes out of messages, which come first. */
+		status = take_cores(all, near);
+	/* A call's own part comes out of messages, which come first. */
 	task.link = &by_memory;
-	if (status == TUTTI_OK && neighbours)
-		status = with_part(all, 1, "shm", measure_link, &task);
-	if (status == TUTTI_OK && neighbours)
-		status = with_part(all, 1, "shm", measure_node, &task);
-	if (status == TUTTI_OK && neighbours)
-		status = with_part(all, 1, "shm", measure_turn, &task);
+	if (status == TUTTI_OK && near > 0)
+		status = with_part(all, near, "shm", measure_link, &task);
+	if (status == TUTTI_OK && near > 0)
+		status = with_part(all, near, "shm", measure_node, &task);
+	if (status == TUTTI_OK && near > 0)
+		status = with_part(all, near, "shm", measure_turn, &task);
 	task.link = &by_loopback;
-	if (status == TUTTI_OK && neighbours)
-		status = with_part(all, 1, "tcp", measure_link, &task);
+	if (status == TUTTI_OK && near > 0)
+		status = with_part(all, near, "tcp", measure_link, &task);
+	/* Trials know what has been measured so far. */
+	if (status == TUTTI_OK && near > 0)
+		status = tt_tune_sizes(all, near, constants, step);
 	task.link = &by_network;
-	if (status == TUTTI_OK && other > 0)
-		status = with_part(all, other, NULL, measure_link, &task);
+	if (status == TUTTI_OK && far > 0)
+		status = with_part(all, far, NULL, measure_link, &task);
 	return status;
 }
 
@@ -283,6 +289,19 @@ read_options(int argc, char **argv, const char **output, bool *helped)
 	return optind < argc ? tt_usage("tune", "'%s' is not expected", argv[optind]) : 0;
 }
 
+/* What can be known of that before a minute has passed. */
+static bool
+has_folder(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	char folder[TT_PROFILE_PATH];
+
+	if (slash == NULL)
+		return true;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - file + 1), file);
+	return access(folder, W_OK) == 0;
+}
+
 int
 tt_tune_main(int argc, char **argv)
 {
@@ -295,6 +314,8 @@ tt_tune_main(int argc, char **argv)
 		return status;
 	if (!tt_place_find("tune", &place))
 		return TT_EXIT_FAILURE;
+	if (output != NULL && !place.launched && !has_folder(output))
+		return tt_complain("tune", "cannot write %s: %s", output, strerror(errno));
 	/* The ranks measure; what is kept must not depend on an earlier profile. */
 	setenv("TUTTI_PROFILE", "assumed", 1);
 	/* Rows are to be read out of other processes' memory, whatever their size, where that is possible. */

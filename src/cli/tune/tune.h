@@ -24,7 +24,11 @@ tutti_status tt_tune_node(tutti_comm *comm, struct tt_constants *constants, void
 /* And for what it takes when they share a core: they do meanwhile, if they can be bound to one. */
 tutti_status tt_tune_turn(tutti_comm *comm, struct tt_constants *constants, void (*step)(void));
 
+/* What one meeting is enough for, by trial on ranks 0 and `partner`, which share memory. Every rank of `all` calls it. */
+tutti_status tt_tune_sizes(tutti_comm *all, int partner, struct tt_constants *constants, void (*step)(void));
+
 #define TT_TUNE_LINK_STEPS 3
+#define TT_TUNE_SIZES_STEPS 1
 #define TT_TUNE_NODE_STEPS 3
 #define TT_TUNE_TURN_STEPS 1
 
