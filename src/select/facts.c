@@ -125,6 +125,8 @@ take_stage(struct tt_select_facts *facts)
 	facts->stage.reduce_least = root_alone(facts);
 	facts->stage.single_least =
 	    facts->single_from > 0 ? facts->single_from : (uint64_t)facts->constants.value[TT_CONSTANT_SINGLE_FROM];
+	if (facts->single_from > 0)
+		facts->stage.pair_times = 1;
 	facts->stage.stream_least = (uint64_t)facts->constants.value[TT_CONSTANT_STREAM_FROM];
 }
 

@@ -23,6 +23,8 @@ struct tt_stage_facts {
 	/* ... and goes by one copy of the kernel's from this many on, where ranks can read each other's memory. UINT64_MAX:
 	 * never. */
 	uint64_t single_least;
+	uint32_t
+	    pair_times; /* ... between two members from so many times that on: their slots stay in cache longer */
 	uint32_t chunk_least, chunk_most; /* bytes of a member's chunk ... */
 	uint32_t pieces; /* ... of which a job should have so many */
 	uint32_t slots; /* chunks that a member may be ahead of the others */
@@ -39,7 +41,7 @@ struct tt_stage_facts {
 /* clang-format off */
 #define TT_STAGE_FACTS_INIT \
 	{ \
-		.staging_bytes = 4u << 20, .add_least = 32u << 10, .reduce_least = 32u << 10, .row_least = 16u << 10, .single_least = 64u << 10, .chunk_least = 128u << 10, \
+		.staging_bytes = 4u << 20, .add_least = 32u << 10, .reduce_least = 32u << 10, .row_least = 16u << 10, .single_least = 64u << 10, .pair_times = 2, .chunk_least = 128u << 10, \
 		.chunk_most = 256u << 10, .pieces = 2, .slots = 3, .crowded_slots = 8, .block = 8u << 10, \
 		.apart = 384u << 10, \
 		.stream_least = 8u << 20 \
@@ -85,7 +87,9 @@ tt_stage_reads_far(const struct tt_stage_facts *facts, enum tt_collective collec
 					     ? 2 * facts->stream_least
 					     : facts->stream_least / 2;
 
-	return row_bytes >= facts->single_least && row_bytes < least_for_slots &&
+	const uint64_t rows = members == 2 ? row_bytes / facts->pair_times : row_bytes;
+
+	return rows >= facts->single_least && row_bytes < least_for_slots &&
 	       tt_stage_saves_copies(collective, members);
 }
 

@@ -827,7 +827,7 @@ Test(node_stage, an_earlier_difference_is_told_by_the_earlier_mark_also_in_a_lat
 
 /* ---- memory that the kernel reads ------------------------------------------------------------------------------------ */
 
-#define ROW ((size_t)96 << 10)
+#define ROW ((size_t)160 << 10)
 
 /* Two members in the middle of an all_gather of plain memory. */
 struct pair {
