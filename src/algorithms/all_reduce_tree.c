@@ -108,7 +108,7 @@ cost(int nranks, int nnodes)
 	return (struct tt_algorithm_cost){.messages = 2.0 * tt_log2_up(nranks),
 	    .bytes = nranks > 3 ? 2 : others / 2 + 0.5 * (nranks > 1),
 	    .reduced = nranks > 2 ? 1.5 : 1,
-	    .fill = nranks > 2 ? tt_log2_up(nranks) : 0,
+	    .fill = nranks > 2 ? tt_log2_up(nranks) / 2.0 : 0,
 	    .leaves = nnodes == nranks ? 0
 		      : nnodes > 2     ? 4
 				       : 2.5,
