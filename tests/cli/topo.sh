@@ -110,7 +110,7 @@ measured() {
 	"$tutti" topo -n 2 --measure --json --svg "$work/picture.svg" | python3 -c '
 import json, sys
 shown = json.load(sys.stdin)
-assert shown["latency_us"][0][1] > 0 and shown["latency_us"][0][0] == 0 and shown["bandwidth_gbps"][1][0] > 0
+assert shown["latency_us"][0][1] > 0 and shown["latency_us"][0][0] == 0 and shown["bandwidth_gbytes_per_s"][1][0] > 0
 ' && grep -q 'latency of 8 bytes' "$work/picture.svg"
 }
 check "--measure gives the matrices" measured

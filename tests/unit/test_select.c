@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,33 @@ call(enum tt_collective collective, uint64_t bytes)
 {
 	return (struct tt_select_call){
 	    .collective = collective, .dtype = TUTTI_FLOAT32, .op = TUTTI_SUM, .bytes = bytes};
+}
+
+Test(select, ranks_that_would_decide_otherwise_have_another_digest)
+{
+	const struct tt_select_facts same = facts(8, 2);
+	struct tt_select_facts other[8];
+
+	for (size_t i = 0; i < TT_COUNT_OF(other); i++)
+		other[i] = facts(8, 2);
+	cr_assert(eq(u64, tt_select_digest(&other[0]), tt_select_digest(&same)));
+	for (int i = 0; i < TT_CONSTANTS; i++) {
+		struct tt_select_facts f = facts(8, 2);
+
+		f.constants.value[i] *= 1.5;
+		cr_expect(ne(u64, tt_select_digest(&f), tt_select_digest(&same)), "%s",
+		    tt_constant_info((enum tt_constant)i)->name);
+	}
+	snprintf(other[0].rules, sizeof(other[0].rules), "all_reduce=ring");
+	other[1].reproducible = 1;
+	other[2].most_per_host = 64 * 8;
+	other[3].stage.add_least++;
+	other[4].stage.single_least++;
+	other[5].chunk_bytes *= 2;
+	other[6] = facts(8, 4);
+	other[7].meet_s *= 2;
+	for (size_t i = 0; i < TT_COUNT_OF(other); i++)
+		cr_expect(ne(u64, tt_select_digest(&other[i]), tt_select_digest(&same)), "%zu", i);
 }
 
 Test(select, there_is_always_a_legal_choice, .timeout = 20)

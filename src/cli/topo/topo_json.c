@@ -119,6 +119,6 @@ tt_topo_json(FILE *file, const struct tt_topo_view *view)
 		put_list(file, "parents", view->map->parent, view->nranks);
 	}
 	put_matrix(file, "latency_us", view->latency_us, view->nranks);
-	put_matrix(file, "bandwidth_gbps", view->bandwidth_gbps, view->nranks);
+	put_matrix(file, "bandwidth_gbytes_per_s", view->bandwidth_gbps, view->nranks);
 	fputs("}\n", file);
 }
