@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lane.c - messages into a ring and out of it.
+ * lane.c - messages into a ring and out of it. tests/models/lane.pml is a model of how stamps and counts are used.
  */
 #include "shm/lane.h"
 
