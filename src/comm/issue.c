@@ -107,6 +107,17 @@ uneven_bytes(const tutti_comm *comm, const struct tt_intent *intent)
 	return elements * tt_dtype_size(intent->dtype);
 }
 
+#define FEW_BYTES 16 /* to fill vectors with them takes longer than to add them one by one */
+
+/* All sets compute the same. */
+static const struct tt_kernels *
+kernels_for(const tutti_comm *comm, const struct tt_intent *intent)
+{
+	const bool few = !intent->uneven && intent->count <= FEW_BYTES / tt_dtype_size(intent->dtype);
+
+	return few ? &tt_kernels_reference : comm->kernels;
+}
+
 static void
 fill_arithmetic(
     const tutti_comm *comm, const struct tt_intent *intent, const struct tt_operator *op, struct tt_run *run)
@@ -115,7 +126,7 @@ fill_arithmetic(
 	if (!tt_collective_reduces(intent->collective))
 		return;
 	run->applied = op != NULL ? tt_operator_applied(op) : NULL;
-	run->reduce = op != NULL ? NULL : comm->kernels->reduce[intent->dtype][intent->op];
+	run->reduce = op != NULL ? NULL : kernels_for(comm, intent)->reduce[intent->dtype][intent->op];
 	run->finish = intent->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE;
 	run->divisor = (uint32_t)comm->size;
 }
@@ -264,6 +275,7 @@ tt_comm_prepare_again(tutti_comm *comm, const struct tt_intent *intent, tutti_re
 {
 	tt_request_drop_plan(request);
 	fill_rows(comm, intent, &request->run.operands);
+	fill_arithmetic(comm, intent, request->op, &request->run);
 	request->call.count = intent->count;
 	request->run.has_note = tt_fuse_has_note(comm, &request->call);
 	return choose(comm, intent, NULL, request);
