@@ -23,6 +23,7 @@ struct tt_arithmetic {
 	uint32_t divisor;
 	size_t element;
 	const struct tt_applied *applied; /* lent */
+	bool heavy; /* takes longer than to fetch what it adds: to make a sum twice costs more than to hand it on */
 };
 
 /* dst = src[0] op ... op src[k-1], k ≤ TT_REDUCE_SOURCES. dst may be equal to any source, else they do not overlap.

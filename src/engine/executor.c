@@ -242,7 +242,7 @@ struct tt_arithmetic
 tt_executor_arithmetic(const struct tt_run *run, const struct tt_step *step)
 {
 	return (struct tt_arithmetic){run->reduce, (step->flags & TT_FINAL) ? run->finish : TT_FINISH_NONE,
-	    run->divisor, run->operands.element, run->applied};
+	    run->divisor, run->operands.element, run->applied, run->heavy};
 }
 
 static struct tt_arithmetic

@@ -24,6 +24,7 @@ struct tt_run {
 	uint32_t first_lane; /* of the links */
 	tt_reduce_fn reduce; /* NULL: `applied`, or the plan reduces nothing */
 	const struct tt_applied *applied;
+	bool heavy; /* see tt_arithmetic */
 	enum tt_finish finish; /* of reductions that are TT_FINAL */
 	uint32_t divisor;
 	unsigned char mark[TUTTI_MARK_BYTES];

@@ -21,6 +21,9 @@
  *     on the job: where sums are made, ADDED tells that, else TAKEN. A member's TAKEN is never ahead of its ADDED,
  *     nor ADDED of what it still reads, so a job may rely on either count, whatever the jobs before it were;
  *   - who writes result c has seen all others' TAKEN ≥ c + 1 - ring;
+ *   - where a slot changes hands (node_large_pair.c) the same holds of both slots of a chunk: who writes it has seen that
+ *     the other has TAKEN chunk c - ring, and has itself, whatever job that was of. Within a job in which both fill every
+ *     chunk it need not look: what it writes for c it has read itself for c - ring;
  *   - memory in place: a slice of any buffer is read and written by one member only, and what goes through slots was
  *     put there before its place is written (to take c, ADDED > c of all is needed, for which FILLED > c is);
  *   - what others read or write directly is met first, and its owner leaves the job when they all have counted to its
@@ -43,6 +46,13 @@ static size_t
 result_bytes(int members, size_t slot)
 {
 	return tt_round_up(slot / (size_t)members + TT_STAGE_GRAIN, TT_STAGE_GRAIN);
+}
+
+/* Are slots divided into a row for each member? */
+static bool
+by_rows(enum tt_step_kind kind)
+{
+	return kind == TT_NODE_REDUCE_SCATTER || kind == TT_NODE_ALL_TO_ALL || kind == TT_NODE_SCATTER;
 }
 
 /* As many slots as wanted, as large as wanted, within the room; at least two small ones. */
@@ -109,10 +119,22 @@ tt_stage_places_init(
 	*places = (struct tt_stage_places){bytes, tt_max_size(n, 1)};
 }
 
+unsigned char *
+tt_large_given(const struct tt_node_stage *s, int giver, int reader, uint64_t chunk)
+{
+	const struct tt_stage_large *l = &s->large;
+	const bool over = l->changes_hands && chunk / l->ring / l->places.n % 2 != 0;
+	const size_t row = by_rows(s->job.kind) ? (size_t)(over ? giver : reader) : 0;
+
+	return tt_large_slot(s, over ? reader : giver, chunk) + row * l->chunk;
+}
+
 size_t
 tt_large_range(const struct tt_node_stage *s, uint64_t chunk, size_t bytes, size_t *len)
 {
-	const size_t each = s->large.chunk, begin = (size_t)(chunk - s->large.base) * each;
+	const struct tt_stage_large *l = &s->large;
+	const size_t each = l->chunk,
+		     begin = (size_t)(l->changes_hands ? l->end - 1 - chunk : chunk - l->base) * each;
 
 	*len = begin >= bytes ? 0 : tt_min_size(each, bytes - begin);
 	return begin;
@@ -184,13 +206,6 @@ from_root(const struct tt_node_stage *s)
 	return s->job.kind == TT_NODE_BROADCAST || s->job.kind == TT_NODE_SCATTER;
 }
 
-/* Are slots divided into a row for each member? */
-static bool
-by_rows(enum tt_step_kind kind)
-{
-	return kind == TT_NODE_REDUCE_SCATTER || kind == TT_NODE_ALL_TO_ALL || kind == TT_NODE_SCATTER;
-}
-
 static bool
 is_root(const struct tt_node_stage *s)
 {
@@ -220,7 +235,7 @@ takes(const struct tt_node_stage *s)
 	case TT_NODE_REDUCE_SCATTER:
 		return false;
 	case TT_NODE_ALL_REDUCE:
-		return s->large.views[s->me].out == NULL;
+		return s->large.views[s->me].out == NULL && !s->large.whole;
 	case TT_NODE_REDUCE:
 		return is_root(s) && s->large.views[s->me].out == NULL;
 	case TT_NODE_GATHER:
@@ -275,10 +290,11 @@ static size_t
 chunk_for(const struct tt_node_stage *s, size_t longest)
 {
 	const struct tt_stage_large *l = &s->large;
-	const size_t rows = by_rows(s->job.kind) ? (size_t)s->members : 1;
+	const size_t rows = by_rows(s->job.kind) || l->changes_hands ? (size_t)s->members : 1;
 	const size_t most = l->slot / rows / TT_STAGE_GRAIN * TT_STAGE_GRAIN;
 	const size_t least = tt_round_up(l->facts.chunk_least / rows, TT_STAGE_GRAIN);
-	const size_t wanted = tt_round_up(longest / l->facts.pieces, TT_STAGE_GRAIN);
+	/* Of small ones several are ahead of the reader: see try_fill_ahead(). */
+	const size_t wanted = l->changes_hands ? 0 : tt_round_up(longest / l->facts.pieces, TT_STAGE_GRAIN);
 
 	return tt_min_size(tt_max_size(tt_round_up(longest, TT_STAGE_GRAIN), TT_STAGE_GRAIN),
 	    tt_min_size(most, tt_max_size(least, wanted)));
@@ -292,7 +308,8 @@ choose_places(struct tt_node_stage *s)
 	const size_t bytes = l->chunk * (by_rows(s->job.kind) ? (size_t)s->members : 1);
 	const size_t room = tt_min_size(l->slot / bytes, l->result / result_bytes(s->members, bytes));
 
-	tt_stage_places_init(&l->places, &l->facts, bytes, room, (uint32_t)l->ring);
+	tt_stage_places_init(
+	    &l->places, &l->facts, bytes, l->changes_hands && l->longest > l->chunk ? 1 : room, (uint32_t)l->ring);
 }
 
 void
@@ -301,6 +318,8 @@ tt_large_start(struct tt_node_stage *s)
 	struct tt_stage_large *l = &s->large;
 
 	l->longest = longest_of(s, &s->job);
+	l->changes_hands = tt_pair_is(s);
+	l->all_staged = l->whole = false;
 	l->chunk = chunk_for(s, l->longest);
 	choose_places(s);
 	l->base = l->end;
@@ -363,6 +382,9 @@ may_fill(struct tt_node_stage *s, uint64_t chunk)
 	const struct tt_stage_large *l = &s->large;
 	const uint64_t held = chunk + 1 - tt_min_size(l->ring, chunk + 1); /* chunks before that are to be read */
 
+	if (l->changes_hands) /* where it writes, it has read last itself, if there all fill all chunks */
+		return l->mine[TT_STAGE_TAKEN] >= held &&
+		       tt_large_others(s, TT_STAGE_TAKEN, l->all_staged && held > l->base ? l->base : held);
 	if (adds(s))
 		return tt_large_others(s, TT_STAGE_ADDED, held);
 	if (s->job.kind != TT_NODE_GATHER)
@@ -379,7 +401,9 @@ try_fill(struct tt_node_stage *s)
 
 	if (chunk == s->large.end || !fills(s) || !may_fill(s, chunk))
 		return false;
-	if (by_rows(s->job.kind))
+	if (s->large.changes_hands)
+		tt_pair_fill(s, chunk);
+	else if (by_rows(s->job.kind))
 		tt_large_fill_rows(s, chunk);
 	else if (adds(s))
 		tt_large_fill_slices(s, chunk);
@@ -389,21 +413,45 @@ try_fill(struct tt_node_stage *s)
 	return true;
 }
 
+/* Two members fill while they add. */
+static bool
+goes_ahead(const struct tt_node_stage *s)
+{
+	return s->large.changes_hands && s->large.all_staged;
+}
+
+/* All slots but one, before any is read: what has just been written is in the writer's nearest cache, out of which others
+ * fetch it at less than half the speed. */
+static bool
+try_fill_ahead(struct tt_node_stage *s)
+{
+	const struct tt_stage_large *l = &s->large;
+
+	return goes_ahead(s) && l->mine[TT_STAGE_FILLED] + 1 < l->mine[TT_STAGE_ADDED] + l->ring && try_fill(s);
+}
+
 static bool
 try_add(struct tt_node_stage *s)
 {
 	const struct tt_stage_large *l = &s->large;
 	const uint64_t chunk = l->mine[TT_STAGE_ADDED];
+	uint64_t next = 0;
 
 	if (!adds(s) || chunk == l->end || l->mine[TT_STAGE_FILLED] <= chunk ||
 	    !tt_large_others(s, TT_STAGE_FILLED, chunk + 1))
 		return false;
 	if (l->results_staged && chunk + 1 > l->ring && !tt_large_others(s, TT_STAGE_TAKEN, chunk + 1 - l->ring))
 		return false;
-	if (s->job.kind == TT_NODE_REDUCE_SCATTER)
+	if (goes_ahead(s) && l->mine[TT_STAGE_FILLED] < l->end && may_fill(s, l->mine[TT_STAGE_FILLED]))
+		next = l->mine[TT_STAGE_FILLED];
+	if (l->changes_hands && l->all_staged)
+		tt_pair_add(s, chunk, next);
+	else if (s->job.kind == TT_NODE_REDUCE_SCATTER)
 		tt_large_add_row(s, chunk);
 	else
 		tt_large_add_slice(s, chunk);
+	if (next > 0)
+		tt_large_count(s, TT_STAGE_FILLED, next + 1);
 	tt_large_count(s, TT_STAGE_ADDED, chunk + 1);
 	if (!takes(s))
 		tt_large_count(s, TT_STAGE_TAKEN, chunk + 1);
@@ -477,7 +525,11 @@ go_on(struct tt_node_stage *s)
 	tt_stage_publish_done(s, s->now + 1);
 	tt_far_begin(s);
 	l->results_staged = false;
+	l->all_staged = true;
 	for (int j = 0; j < s->members; j++)
+		l->all_staged = l->all_staged && l->views[j].in == NULL && l->views[j].out == NULL;
+	l->whole = l->all_staged && l->changes_hands && s->job.kind == TT_NODE_ALL_REDUCE;
+	for (int j = 0; !l->whole && j < s->members; j++)
 		if (j != s->me && (s->job.kind == TT_NODE_ALL_REDUCE || s->job.root == j))
 			l->results_staged = l->results_staged || l->views[j].out == NULL;
 	if (s->job.kind == TT_NODE_GATHER && !is_root(s)) {
@@ -513,7 +565,7 @@ tt_large_advance(struct tt_node_stage *s, int *moved)
 		tt_stage_wake_sleepers(s); /* what it has counted */
 		++*moved;
 	}
-	while (try_take(s) || try_add(s) || try_fill(s)) {
+	while (try_fill_ahead(s) || try_take(s) || try_add(s) || try_fill(s)) {
 		++*moved;
 		tt_stage_wake_sleepers(s);
 	}

@@ -72,6 +72,9 @@ struct tt_stage_large {
 	uint64_t mine[TT_STAGE_COUNTS]; /* how far this member is */
 	uint64_t least[TT_STAGE_COUNTS]; /* all others are known to have come so far */
 	bool stream; /* results go past the caches */
+	bool changes_hands; /* two members stage for each other in either's slots, by turns: see node_large_pair.c */
+	bool all_staged; /* nobody's memory is in reach */
+	bool whole; /* an all-reduce of two, in which each adds everything */
 	bool results_staged; /* another member takes results from slots */
 	bool single; /* what is not in reach is read from the memory of other processes */
 	uint64_t run; /* chunks that are taken at once */
@@ -86,6 +89,8 @@ size_t tt_large_need(int members, const struct tt_stage_facts *facts, size_t roo
 void tt_large_init(struct tt_node_stage *s, const struct tt_stage_facts *facts, size_t room, void *shared);
 unsigned char *tt_large_slot(const struct tt_node_stage *s, int member, uint64_t chunk);
 unsigned char *tt_large_result(const struct tt_node_stage *s, int member, uint64_t chunk);
+/* What one member stages for another: in its slot or, where that changes hands, in the reader's. */
+unsigned char *tt_large_given(const struct tt_node_stage *s, int giver, int reader, uint64_t chunk);
 /* The part of a row of `bytes` bytes that a chunk carries: where it begins. */
 size_t tt_large_range(const struct tt_node_stage *s, uint64_t chunk, size_t bytes, size_t *len);
 /* Member j's slice of a chunk of `len` bytes, in whole cache lines. */
@@ -153,5 +158,13 @@ void tt_large_fill_rows(struct tt_node_stage *s, uint64_t chunk);
 void tt_large_take_row(struct tt_node_stage *s, uint64_t chunk); /* the root's, or this member's of the root's */
 void tt_large_take_rows(struct tt_node_stage *s, uint64_t chunk); /* a row of each */
 void tt_large_push_row(struct tt_node_stage *s); /* all of it, to the root's memory */
+
+/* ---- two members that give each other as much as they are given (node_large_pair.c) --------------------------------- */
+
+/* Is the job theirs? The same on both. */
+bool tt_pair_is(const struct tt_node_stage *s);
+void tt_pair_fill(struct tt_node_stage *s, uint64_t chunk);
+/* Adds the chunk, which both have staged, and meanwhile fills chunk `next`; 0: none. */
+void tt_pair_add(struct tt_node_stage *s, uint64_t chunk, uint64_t next);
 
 #endif /* TT_ENGINE_NODE_LARGE_H */

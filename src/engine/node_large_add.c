@@ -9,7 +9,7 @@
  *
  * A sum that goes to several places is made block by block, so that a block is copied while it is in the nearest
  * cache. With all memory in reach a rank touches 2 n bytes, the least there can be; with none 5 - 2/P of n, all but 2 of
- * them in cache (Jocksch et al. 2025; YHCCL, SC 2023 count likewise).
+ * them in cache (Jocksch et al. 2025; YHCCL, SC 2023 count likewise). Two members have a shorter way: node_large_pair.c.
  */
 #include <string.h>
 
@@ -114,7 +114,7 @@ tt_large_add_slice(struct tt_node_stage *s, uint64_t chunk)
 	for (int j = 0; j < s->members; j++) {
 		const unsigned char *in = j == s->me ? s->job.src : s->large.views[j].in;
 
-		s->sources[j] = in != NULL ? in + at + begin : tt_large_slot(s, j, chunk) + begin;
+		s->sources[j] = in != NULL ? in + at + begin : tt_large_given(s, j, s->me, chunk) + begin;
 	}
 	add_to(s, targets, targets_of(s, chunk, at + begin, targets), slice);
 }
@@ -149,7 +149,7 @@ tt_large_add_row(struct tt_node_stage *s, uint64_t chunk)
 	for (int j = 0; j < s->members; j++) {
 		const unsigned char *in = j == s->me ? own : s->large.views[j].in;
 
-		s->sources[j] = in != NULL ? in + at : tt_large_slot(s, j, chunk) + (size_t)s->me * s->large.chunk;
+		s->sources[j] = in != NULL ? in + at : tt_large_given(s, j, s->me, chunk);
 	}
 	add_to(s, &out, 1, len);
 }

@@ -38,15 +38,13 @@ tt_large_fill_row(struct tt_node_stage *s, uint64_t chunk)
 void
 tt_large_fill_rows(struct tt_node_stage *s, uint64_t chunk)
 {
-	unsigned char *slot = tt_large_slot(s, s->me, chunk);
-
 	for (int k = 1; k < s->members; k++) {
 		const int j = (s->me + k) % s->members;
 		size_t len;
 		const size_t at = tt_large_range(s, chunk, s->job.pieces[j].iov_len, &len);
 
 		if (len > 0)
-			memcpy(slot + (size_t)j * s->large.chunk,
+			memcpy(tt_large_given(s, s->me, j, chunk),
 			    (const unsigned char *)s->job.pieces[j].iov_base + at, len);
 	}
 }

@@ -398,6 +398,19 @@ Test(node_stage, random_sequences_give_the_defined_bits, .timeout = 55)
 		tt_segment_close(segments[i]);
 }
 
+/* Their slots change hands, from job to job of any kind. */
+Test(node_stage, so_do_those_of_two_members, .timeout = 55)
+{
+	struct tt_segment *segments[2];
+
+	for (int i = 0; i < 2; i++)
+		cr_assert(eq(int, tt_segment_create(&segments[i]), TUTTI_OK));
+	for (unsigned seed = 1; seed <= 250; seed++)
+		run_job(seed, 2, false, segments);
+	for (int i = 0; i < 2; i++)
+		tt_segment_close(segments[i]);
+}
+
 Test(node_stage, so_do_members_that_meet_by_groups, .timeout = 55)
 {
 	struct tt_segment *segments[2];
