@@ -127,8 +127,8 @@ fill_arithmetic(
 		return;
 	run->applied = op != NULL ? tt_operator_applied(op) : NULL;
 	run->reduce = op != NULL ? NULL : kernels_for(comm, intent)->reduce[intent->dtype][intent->op];
-	/* Who adds in a wider type converts on the way. */
-	run->heavy = op != NULL || (tt_dtype_is_float(intent->dtype) && tt_dtype_size(intent->dtype) < sizeof(float));
+	/* Bytes are looked up or put together from bits to be added. */
+	run->heavy = op != NULL || (tt_dtype_is_float(intent->dtype) && tt_dtype_size(intent->dtype) == 1);
 	run->finish = intent->op == TUTTI_AVG ? TT_FINISH_DIVIDE : TT_FINISH_NONE;
 	run->divisor = (uint32_t)comm->size;
 }

@@ -93,8 +93,11 @@ take_over(const unsigned char *dst, size_t from, size_t to)
 static void
 add_steps(struct tt_node_stage *s, unsigned char *dst, size_t begin, size_t end, size_t bytes, struct beside *b)
 {
-	const size_t most = s->job.how.reduce != NULL ? STEP : ROOM; /* a call of the program's should be worth it */
-	const size_t step = most / s->job.how.element * s->job.how.element;
+	const size_t element = s->job.how.element;
+	/* Narrow types take more instructions for a line, and a core begins only so many ahead of the oldest. A call of the
+	 * program's should be worth it. */
+	const size_t most = s->job.how.reduce == NULL ? ROOM : element < sizeof(float) ? STEP / 2 : STEP;
+	const size_t step = most / element * element;
 
 	for (size_t at = begin; at < end; at += step) {
 		const size_t len = tt_min_size(step, end - at);
