@@ -155,10 +155,10 @@ static bool
 recall(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
 {
 	const struct tt_memo_key key = tt_comm_memo_key(intent, request->op);
-	const struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
+	const struct tt_memo_entry *entry = tt_memo_find(&comm->memo, &key);
 	struct tt_run *run = &request->run;
 
-	if (call->forced != NULL || call->uneven || intent->nothing || !tt_memo_holds(entry, &key))
+	if (call->forced != NULL || call->uneven || intent->nothing || entry == NULL)
 		return false;
 	request->call.algorithm = entry->algorithm;
 	request->plan_is_memo = true;
@@ -175,7 +175,7 @@ static void
 remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_select_call *call, tutti_request *request)
 {
 	const struct tt_memo_key key = tt_comm_memo_key(intent, request->op);
-	struct tt_memo_entry *entry = tt_memo_slot(&comm->memo, &key);
+	struct tt_memo_entry *entry = tt_memo_place(&comm->memo, &key);
 
 	if (call->forced != NULL || call->uneven ||
 	    (entry->plan != NULL && (comm->head != NULL || comm->group.first != NULL)))
@@ -187,6 +187,7 @@ remember(tutti_comm *comm, const struct tt_intent *intent, const struct tt_selec
 	    .algorithm = request->call.algorithm,
 	    .window = request->run.window,
 	    .slices = request->run.operands.slices};
+	tt_memo_take(&comm->memo, &key);
 	request->plan_is_memo = true;
 	tt_shortcut_open(comm, request, &entry->shortcut);
 }

@@ -83,8 +83,8 @@ find_one(tutti_comm *comm, struct tt_memo_key *key, bool in_place, const void *s
 	struct tt_memo_entry *entry;
 
 	key->in_place = in_place;
-	entry = tt_memo_slot(&comm->memo, key);
-	if (!tt_memo_holds(entry, key) || !entry->shortcut.open ||
+	entry = tt_memo_find(&comm->memo, key);
+	if (entry == NULL || !entry->shortcut.open ||
 	    !fits(&entry->shortcut, in_place, (uintptr_t)send, (uintptr_t)recv))
 		return NULL;
 	comm->latest = entry;
