@@ -101,12 +101,12 @@ read_question(int argc, char **argv, struct question *question)
 
 /* Of the public library. */
 static int
-complain(int rank)
+complain(int rank, bool met)
 {
 	tutti_error error = TUTTI_ERROR_INIT;
 
 	tutti_last_error(&error);
-	if (tt_place_told(rank, &error))
+	if (tt_place_told(rank, &error, met))
 		return TT_EXIT_OK;
 	return tt_complain("explain", "%s (%s)", error.message, tutti_status_string(error.status));
 }
@@ -121,7 +121,7 @@ get_report(tutti_comm *comm, const struct question *question, bool json)
 	/* The first call only says how long the report is, or what is wrong. */
 	if (tutti_explain(comm, question->collective, question->bytes, json, NULL, 0, &length) == TUTTI_OK ||
 	    length == 0) {
-		complain(tutti_comm_rank(comm));
+		complain(tutti_comm_rank(comm), true);
 		return NULL;
 	}
 	report = malloc(length + 1);
@@ -130,7 +130,7 @@ get_report(tutti_comm *comm, const struct question *question, bool json)
 	if (report == NULL ||
 	    tutti_explain(comm, question->collective, question->bytes, json, report, length + 1, NULL) == TUTTI_OK)
 		return report;
-	complain(tutti_comm_rank(comm));
+	complain(tutti_comm_rank(comm), true);
 	free(report);
 	return NULL;
 }
@@ -197,7 +197,7 @@ be_rank(const struct question *question, int rank)
 	int status = TT_EXIT_OK;
 
 	if (tutti_comm_create_from_env(NULL, &comm) != TUTTI_OK)
-		return complain(rank);
+		return complain(rank, false);
 	if (tutti_comm_rank(comm) == 0)
 		status = print_report(comm, question);
 	if (question->measure && status == TT_EXIT_OK && measure(comm, question) != TT_EXIT_OK)

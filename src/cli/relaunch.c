@@ -34,14 +34,14 @@ tt_place_find(const char *command, struct tt_place *place)
 }
 
 bool
-tt_place_told(int rank, const tutti_error *error)
+tt_place_told(int rank, const tutti_error *error, bool met)
 {
 	if (rank <= 0 || error->rank == rank)
 		return false;
 	if (error->rank >= 0) /* rank 0 has failed on its own and said so, unless it is gone */
 		return error->rank > 0 || error->status != TUTTI_ERR_PEER;
-	/* A call that is wrong is wrong on every rank; in what only one has been told, rank 0 has heard of it. */
-	return error->status == TUTTI_ERR_ARGUMENT || error->status == TUTTI_ERR_UNSUPPORTED;
+	/* A call that is wrong is wrong on every rank. What keeps a rank from meeting the others nobody else hears of. */
+	return met && (error->status == TUTTI_ERR_ARGUMENT || error->status == TUTTI_ERR_UNSUPPORTED);
 }
 
 int

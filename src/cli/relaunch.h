@@ -19,8 +19,8 @@ struct tt_place {
 /* What the environment says; complains and returns false if that makes no sense. */
 bool tt_place_find(const char *command, struct tt_place *place);
 /* Does rank 0 of the job tell the same of this error as rank `rank` would? Then it is told once, and the other ends as if
- * all were well: at the first failure the launcher would end rank 0 before it has told. */
-bool tt_place_told(int rank, const tutti_error *error);
+ * all were well: at the first failure the launcher would end rank 0 before it has told. met: the ranks have a communicator. */
+bool tt_place_told(int rank, const tutti_error *error, bool met);
 /* How many ranks to launch: `wanted`, or for 0 one per usable core, at least 2. */
 int tt_relaunch_ranks(int wanted);
 /* Runs this program again as `ranks` ranks with these arguments (argv[0] is the command); the exit status. */

@@ -180,7 +180,7 @@ tt_create_use_remotes(tutti_comm *comm, const uint32_t *reads, size_t stride)
 		tt_node_stage_use_remotes(comm->stage, comm->remotes);
 		tt_log(&comm->log, TT_LOG_DEBUG,
 		    "ranks of this node read each other's memory from %" PRIu64 " bytes on",
-		    comm->facts.stage.single_least);
+		    tt_stage_far_least(&comm->facts.stage, comm->node_size));
 		return;
 	}
 	tt_free(comm->remotes);

@@ -45,7 +45,7 @@
 	entry(ONE_MEETING, "one_meeting", "B", 32768, "up to so many bytes one meeting is enough: of all ranks together, or, where one has the sum, of each") \
 	entry(CHUNK, "chunk", "B", 65536, "of one message where there is enough to cut") \
 	entry(LOOP_CHUNK, "loop_chunk", "B", 262144, "the same over TCP within one host") \
-	entry(ASKED_FROM, "asked_from", "B", 131072, "messages of more over TCP are asked for before they are sent") \
+	entry(ASKED_FROM, "asked_from", "B", 131072, "messages of more are asked for before they are sent, over one connection of TCP") \
 	entry(STREAM_FROM, "stream_from", "B", 8388608, "buffers from which on stores past the caches pay") \
 	entry(REMOTE_CALL, "remote_call", "ns", 1300, "reading another process's memory, besides its bytes") \
 	entry(REMOTE_BYTE, "remote_byte", "ps/B", 60, "each byte of that, in cache") \

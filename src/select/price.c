@@ -366,7 +366,7 @@ tt_price_machine(const struct tt_select_facts *facts, const struct tt_select_cal
 	    .node_s_per_byte = facts->card_s_per_byte,
 	    .far_s_per_byte = facts->reads_far ? facts->far_s_per_byte + beyond / 2 : 0,
 	    .far_call_s = facts->far_call_s,
-	    .far_least = (double)facts->stage.single_least,
+	    .far_least = (double)tt_stage_far_least(&facts->stage, facts->most_per_node),
 	    .far_most = (double)facts->stage.stream_least / 2,
 	    .far_most_of_root = 2 * (double)facts->stage.stream_least,
 	    .node_chunk = facts->stage.chunk_least,

@@ -23,7 +23,7 @@ struct tt_stage_facts {
 	/* ... and goes by one copy of the kernel's from this many on, where ranks can read each other's memory. UINT64_MAX:
 	 * never. */
 	uint64_t single_least;
-	uint32_t
+	uint64_t
 	    pair_times; /* ... between two members from so many times that on: their slots stay in cache longer */
 	uint32_t chunk_least, chunk_most; /* bytes of a member's chunk ... */
 	uint32_t pieces; /* ... of which a job should have so many */
@@ -36,6 +36,9 @@ struct tt_stage_facts {
 	/* Results that nobody reads soon go past the caches if a member's whole buffer has as many bytes. UINT64_MAX: never. */
 	uint64_t stream_least;
 };
+
+/* It is compared as bytes: it has no holes. */
+_Static_assert(sizeof(struct tt_stage_facts) == 8 * sizeof(uint64_t) + 6 * sizeof(uint32_t), "padding");
 
 /* What is reasonable anywhere. */
 /* clang-format off */
@@ -76,6 +79,15 @@ tt_stage_saves_copies(enum tt_collective collective, int members)
 	}
 }
 
+/* Rows from which on that is so. */
+static inline uint64_t
+tt_stage_far_least(const struct tt_stage_facts *facts, int members)
+{
+	return members == 2 && facts->single_least < UINT64_MAX / facts->pair_times
+		   ? facts->single_least * facts->pair_times
+		   : facts->single_least;
+}
+
 /* Is a job with rows of so many bytes (the longest) one whose rows the kernel copies from process to process, where
  * ranks can read each other's memory? */
 static inline bool
@@ -87,9 +99,7 @@ tt_stage_reads_far(const struct tt_stage_facts *facts, enum tt_collective collec
 					     ? 2 * facts->stream_least
 					     : facts->stream_least / 2;
 
-	const uint64_t rows = members == 2 ? row_bytes / facts->pair_times : row_bytes;
-
-	return rows >= facts->single_least && row_bytes < least_for_slots &&
+	return row_bytes >= tt_stage_far_least(facts, members) && row_bytes < least_for_slots &&
 	       tt_stage_saves_copies(collective, members);
 }
 

@@ -61,5 +61,11 @@ bad_rule() {
 	done
 }
 check "a rule that makes no sense, or cannot be obeyed, is one line of error, however many ranks see it" bad_rule
+one_wrong_rank() {
+	"$tutti" run -n 2 sh -c '[ "$TUTTI_RANK" != 1 ] || export TUTTI_CONNECTIONS=x; exec "$0" explain all_reduce 1M' \
+		"$tutti" >/dev/null 2>"$work/err" && return 1
+	expect_match 'TUTTI_CONNECTIONS' "$(cat "$work/err")"
+}
+check "what is wrong for one rank alone, before it has met the others, is told" one_wrong_rank
 check "a barrier needs no size" expect_match '^barrier, 2 ranks on 1 node$' "$("$tutti" explain barrier -n 2)"
 finish

@@ -445,11 +445,12 @@ open_many(void *shared, int members, struct tt_node_stage **stages)
 Test(node_stage, its_memory_stays_within_half_of_the_staging_memory, .timeout = 10)
 {
 	struct tt_stage_facts facts = TT_STAGE_FACTS_INIT;
+	const uint32_t slots = facts.slots;
 
 	for (facts.staging_bytes = 256 << 10; facts.staging_bytes <= 64 << 20; facts.staging_bytes *= 2)
 		for (int crowded = 0; crowded < 2; crowded++)
 			for (int members = 2; members <= 64; members++) {
-				facts.slots = crowded ? facts.crowded_slots : facts.slots;
+				facts.slots = crowded ? facts.crowded_slots : slots;
 				cr_expect(tt_node_stage_need(members, &facts) <=
 					      (size_t)members * (facts.staging_bytes / 2),
 				    "%d members, staging of %llu", members, (unsigned long long)facts.staging_bytes);

@@ -26,12 +26,12 @@ struct session {
 
 /* Of the public library. */
 static int
-complain(int rank, const char *what)
+complain(int rank, bool met, const char *what)
 {
 	tutti_error error = TUTTI_ERROR_INIT;
 
 	tutti_last_error(&error);
-	if (tt_place_told(rank, &error))
+	if (tt_place_told(rank, &error, met))
 		return TT_EXIT_OK;
 	return tt_complain("bench", "%s: %s (%s)", what, error.message, tutti_status_string(error.status));
 }
@@ -62,7 +62,7 @@ measure_row(struct session *s, struct tt_bench_row *row)
 	if (tt_bench_measure(&s->rank, row) != TUTTI_OK) {
 		if (s->progress)
 			fputs("\r\033[K", stderr);
-		return complain(s->rank.rank, tt_bench_collectives[row->collective].name);
+		return complain(s->rank.rank, true, tt_bench_collectives[row->collective].name);
 	}
 	if (s->progress)
 		fputs("\r\033[K", stderr);
@@ -219,7 +219,7 @@ be_rank(const struct tt_bench_options *options, int rank)
 		tt_host_probe(&s.run.machine.host);
 	if (tutti_comm_create_from_env(NULL, &comm) != TUTTI_OK) {
 		tt_settings_fini(&settings);
-		return complain(rank, "cannot meet the other ranks");
+		return complain(rank, false, "cannot meet the other ranks");
 	}
 	s.run.nranks = tutti_comm_size(comm);
 	s.run.node_size = tutti_comm_node_size(comm);

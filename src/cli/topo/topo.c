@@ -201,7 +201,7 @@ be_rank(const struct wish *wish, int rank)
 		done = tt_topo_job_check(&job);
 	if (done != TUTTI_OK) {
 		tutti_last_error(&error);
-		if (!tt_place_told(rank, &error))
+		if (!tt_place_told(rank, &error, comm != NULL))
 			status = tt_complain("topo", "%s (%s)", error.message, tutti_status_string(done));
 	} else if (tutti_comm_rank(comm) == 0) {
 		status = show_job(wish, &job);

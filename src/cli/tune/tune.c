@@ -70,12 +70,12 @@ static const struct tt_tune_link by_network = {
     TT_CONSTANT_NET_MESSAGE, TT_CONSTANT_NET_POST, TT_CONSTANT_NET_BYTE, TT_CONSTANT_NET_ONE_WAY, TT_CONSTANTS};
 
 static int
-complain_of(int rank, const char *what)
+complain_of(int rank, bool met, const char *what)
 {
 	tutti_error error = TUTTI_ERROR_INIT;
 
 	tutti_last_error(&error);
-	if (tt_place_told(rank, &error))
+	if (tt_place_told(rank, &error, met))
 		return TT_EXIT_OK;
 	return tt_complain("tune", "%s: %s (%s)", what, error.message, tutti_status_string(error.status));
 }
@@ -253,13 +253,13 @@ be_rank(const char *output, int rank)
 	int status = TT_EXIT_OK;
 
 	if (tutti_comm_create_from_env(NULL, &all) != TUTTI_OK)
-		return complain_of(rank, "the ranks do not come together");
+		return complain_of(rank, false, "the ranks do not come together");
 	tt_profile_init(&profile);
 	progress.shown = tutti_comm_rank(all) == 0 && isatty(STDERR_FILENO);
 	if (tutti_comm_size(all) < RANKS)
 		status = tt_complain("tune", "one rank alone cannot measure messages: start at least two");
 	else if (measure_all(all, &profile.constants) != TUTTI_OK)
-		status = complain_of(rank, "measuring failed");
+		status = complain_of(rank, true, "measuring failed");
 	tt_calibrate_conclude(&profile.constants);
 	if (status == TT_EXIT_OK && tutti_comm_rank(all) == 0)
 		status = keep_profile(output, &profile);
