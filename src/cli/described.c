@@ -64,6 +64,7 @@ make(const char *where, struct tt_described *job)
 		    TT_DESCRIBED_RANKS);
 	TT_TRY(place_ranks(job));
 	tt_profile_init(&profile);
+	tt_calibrate_caches(job->topology->l1d_bytes, job->topology->l2_bytes, &profile.constants);
 	if (job->topology->is_here) {
 		TT_TRY(tt_settings_init(&settings, NULL));
 		const struct tt_log log = tt_settings_log(&settings, 0);

@@ -22,7 +22,7 @@ struct tt_described {
 };
 
 /* where: as tt_topology_load(). ranks: 0 = a rank for each core; nodes ≥ 1. The ranks of a node get a core each. This
- * host's profile counts if the description is this host, else what is assumed. On failure nothing is left. */
+ * host's profile counts if the description is this host, else what is assumed and follows from the caches described. On failure nothing is left. */
 tutti_status tt_described_make(const char *where, int ranks, int nodes, struct tt_described *job);
 /* The same on one machine whose ranks share no memory: each is a node. */
 tutti_status tt_described_make_apart(const char *where, int ranks, struct tt_described *job);

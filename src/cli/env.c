@@ -142,6 +142,7 @@ print_speeds(const struct tt_settings *settings)
 	}
 	if (found.host == profile.host) {
 		profile = found;
+		tt_profile_complete(&profile);
 		from = profile.from;
 	} else if (given != NULL) {
 		from = strcmp(given, "assumed") == 0 ? "TUTTI_PROFILE=assumed"

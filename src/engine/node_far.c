@@ -32,9 +32,6 @@
 #include "engine/node_large.h"
 #include "engine/node_stage_parts.h"
 
-#define RUN_LEAST ((size_t)1 << 20) /* taken at once, of each row: a system call is nothing beside it */
-#define RUN_MOST ((size_t)8 << 20) /* of all rows: rows that are taken by turns disturb each other in the caches */
-
 void
 tt_node_stage_use_remotes(struct tt_node_stage *s, const struct tt_remote *remotes)
 {
@@ -99,7 +96,9 @@ tt_far_begin(struct tt_node_stage *s)
 
 	l->run = 1;
 	if (l->single && !takes_from_slots(s))
-		l->run = tt_max_size(1, tt_max_size(RUN_LEAST, RUN_MOST / (size_t)s->members) / l->chunk);
+		l->run = tt_max_size(
+		    1, tt_max_size((size_t)l->facts.run_least, (size_t)l->facts.run_most / (size_t)s->members) /
+			   l->chunk);
 }
 
 void

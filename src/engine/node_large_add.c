@@ -18,7 +18,7 @@
 #include "engine/node_stage_parts.h"
 #include "kernels/stream.h"
 
-#define BLOCK_MOST ((size_t)16 << 10)
+#define BLOCK_MOST ((size_t)16 << 10) /* on a thread's stack */
 
 static void
 put(const struct tt_stage_target *target, size_t at, const unsigned char *from, size_t bytes)

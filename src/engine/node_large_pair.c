@@ -26,8 +26,7 @@
 #include "kernels/handover.h"
 #include "kernels/stream.h"
 
-#define STEP ((size_t)2 << 10) /* by turns; also what is fetched ahead */
-#define ROOM ((size_t)16 << 10)
+#define ROOM ((size_t)16 << 10) /* on a thread's stack */
 
 /* What is filled while something else is added. */
 struct beside {
@@ -41,6 +40,13 @@ tt_pair_is(const struct tt_node_stage *s)
 {
 	return s->members == 2 &&
 	       (s->job.kind == TT_NODE_REDUCE_SCATTER || (s->job.kind == TT_NODE_ALL_REDUCE && !s->job.how.heavy));
+}
+
+/* How much is fetched ahead of what is added. */
+static size_t
+ahead(const struct tt_node_stage *s)
+{
+	return tt_min_size(s->large.facts.step, ROOM);
 }
 
 /* What chunk `chunk` has for the other member, and where it goes. */
@@ -93,17 +99,17 @@ take_over(const unsigned char *dst, size_t from, size_t to)
 static void
 add_steps(struct tt_node_stage *s, unsigned char *dst, size_t begin, size_t end, size_t bytes, struct beside *b)
 {
-	const size_t element = s->job.how.element;
+	const size_t element = s->job.how.element, far = ahead(s);
 	/* Narrow types take more instructions for a line, and a core begins only so many ahead of the oldest. A call of the
 	 * program's should be worth it. */
-	const size_t most = s->job.how.reduce == NULL ? ROOM : element < sizeof(float) ? STEP / 2 : STEP;
+	const size_t most = s->job.how.reduce == NULL ? ROOM : element < sizeof(float) ? far / 2 : far;
 	const size_t step = most / element * element;
 
 	for (size_t at = begin; at < end; at += step) {
 		const size_t len = tt_min_size(step, end - at);
 
-		move_beside(s, b, len, tt_min_size(at + STEP, bytes), tt_min_size(at + STEP + step, bytes));
-		take_over(dst, at - begin + STEP, tt_min_size(at - begin + 2 * STEP, end - begin));
+		move_beside(s, b, len, tt_min_size(at + far, bytes), tt_min_size(at + far + step, bytes));
+		take_over(dst, at - begin + far, tt_min_size(at - begin + 2 * far, end - begin));
 		tt_stage_reduce(s, dst + (at - begin), at, len);
 	}
 }
@@ -115,7 +121,7 @@ add(struct tt_node_stage *s, unsigned char *dst, size_t bytes, bool streams, str
 	const size_t element = s->job.how.element;
 	const size_t most = streams ? tt_min_size(s->large.facts.block, ROOM) / element * element : bytes;
 
-	move_beside(s, b, STEP, 0, tt_min_size(STEP, bytes));
+	move_beside(s, b, ahead(s), 0, tt_min_size(ahead(s), bytes));
 	for (size_t at = 0; at < bytes; at += most) {
 		const size_t len = tt_min_size(most, bytes - at);
 

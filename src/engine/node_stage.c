@@ -14,19 +14,16 @@
 #include "base/memory.h"
 #include "engine/node_stage_parts.h"
 
-#define CHUNK_MOST ((size_t)128 << 10) /* of one tick: four of them fit an L2 cache of today */
-#define APART_BYTES ((size_t)8 << 10) /* less is written again at the same place as soon as elsewhere */
-#define ONE_SHOT_BYTES ((size_t)16 << 10) /* two members; fewer with more of them */
-
 /* ---- memory ------------------------------------------------------------------------------------------------- */
 
+/* Of one tick. */
 static size_t
-chunk_bytes(int members, size_t staging_bytes)
+chunk_bytes(int members, size_t staging_bytes, size_t most)
 {
 	/* Two slots, and two results of a share each. */
 	const size_t room = staging_bytes / 2 * (size_t)members / ((size_t)members + 1);
 	const size_t unit = (size_t)members * TT_STAGE_GRAIN;
-	const size_t chunk = tt_min_size(room, CHUNK_MOST) / unit * unit;
+	const size_t chunk = tt_min_size(room, most) / unit * unit;
 
 	return tt_max_size(chunk, unit);
 }
@@ -65,7 +62,7 @@ small_need(int members, size_t chunk)
 static size_t
 small_chunk(int members, const struct tt_stage_facts *facts)
 {
-	return chunk_bytes(members, (size_t)facts->staging_bytes / 4);
+	return chunk_bytes(members, (size_t)facts->staging_bytes / 4, facts->chunk_least);
 }
 
 static size_t
@@ -197,7 +194,8 @@ lay_out(struct tt_node_stage *s)
 	}
 	s->end = s->first + (bytes <= each ? 1 : (bytes + each - 1) / each);
 	s->places.n = 1;
-	if (bytes >= APART_BYTES && bytes <= each / 2 && is_exchange(kind))
+	/* What is less than a block is written again at the same place as soon as elsewhere. */
+	if (bytes >= s->large.facts.block && bytes <= each / 2 && is_exchange(kind))
 		tt_stage_places_init(&s->places, &s->large.facts, tt_round_up(bytes, TT_STAGE_GRAIN),
 		    each / tt_round_up(bytes, TT_STAGE_GRAIN), rows ? 2 * (size_t)s->members : 2);
 }
@@ -266,10 +264,11 @@ tt_node_stage_start(struct tt_node_stage *s, const struct tt_node_job *job)
 	s->seen = 0;
 	if (s->is_large)
 		tt_large_start(s);
-	s->two_shot = adds_whole && !s->inline_payload &&
-		      job->bytes > tt_min_size(job->kind == TT_NODE_REDUCE ? s->large.facts.reduce_least
-									   : ONE_SHOT_BYTES * 2 / (size_t)s->members,
-				       s->chunk);
+	s->two_shot =
+	    adds_whole && !s->inline_payload &&
+	    job->bytes > tt_min_size(job->kind == TT_NODE_REDUCE ? s->large.facts.reduce_least
+								 : s->large.facts.add_least / (size_t)s->members,
+			     s->chunk);
 	if (TT_UNLIKELY(s->groups.n > 0))
 		tt_groups_start(s, widest(s));
 }

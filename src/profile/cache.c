@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/settings.h"
 #include "profile/profile.h"
+#include "topology/host.h"
 
 #define CALIBRATION_MS 90
 #define LOCK_TRIES 50 /* with a pause of ... */
@@ -69,6 +70,17 @@ tt_profile_path(uint64_t host, bool make, char *path, size_t capacity)
 	return true;
 }
 
+void
+tt_profile_complete(struct tt_profile *profile)
+{
+	struct tt_host host = {0};
+
+	if (profile->constants.source[TT_CONSTANT_NEAREST_CACHE] != TT_CONSTANT_ASSUMED)
+		return;
+	tt_host_probe_kind("", &host);
+	tt_calibrate_caches(host.l1d_bytes, host.l2_bytes, &profile->constants);
+}
+
 /* Is there one for this host? Others are as good as none. */
 static bool
 recall(const char *path, struct tt_profile *profile)
@@ -77,6 +89,7 @@ recall(const char *path, struct tt_profile *profile)
 
 	if (access(path, R_OK) != 0 || tt_profile_read(path, &found) != TUTTI_OK || found.host != profile->host)
 		return false;
+	tt_profile_complete(&found);
 	*profile = found;
 	return true;
 }
@@ -126,6 +139,7 @@ get(const char *setting, const struct tt_log *log, struct tt_profile *profile)
 	if (setting != NULL) {
 		TT_TRY(tt_profile_read(setting, &given));
 		if (given.host == profile->host) {
+			tt_profile_complete(&given);
 			*profile = given;
 			return TUTTI_OK;
 		}

@@ -7,7 +7,6 @@
  */
 #include "profile/calibrate.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -33,12 +32,6 @@ struct seat {
 };
 
 #define CANNOT 1000u
-#define NEVER_BYTES 1e12
-#define LEAST_SINGLE 65536 /* below, what goes through a slot stays in the nearest caches */
-#define PER_PIECE \
-	0.07 /* less, and what has come waits for the rest of its piece; more, and pieces cost more than they hide */
-#define LEAST_CHUNK 16384.0
-#define MOST_CHUNK 1048576.0
 #define BEYOND 1.5 /* what a copy costs more out of the caches */
 #define LOOK 0.1 /* of posting a message: looking for one */
 #define ONE_WAY 0.6 /* of both: sender and receiver copy at the same time, but not always */
@@ -147,50 +140,6 @@ tt_calibrate_neighbours(int cpu[2])
 
 /* ---- what follows ------------------------------------------------------------------------------------------------ */
 
-static void
-derive(struct tt_constants *constants, enum tt_constant constant, double value)
-{
-	if (constants->source[constant] <= TT_CONSTANT_DERIVED)
-		tt_constants_set(constants, constant, value, TT_CONSTANT_DERIVED);
-}
-
-/* From where on one call and one copy by the kernel cost less than two copies through memory that is shared. */
-static double
-break_even(const struct tt_constants *constants)
-{
-	/* The kernel's copy was measured of memory that the core had in its cache; the others' is farther away. */
-	const double saved = constants->value[TT_CONSTANT_COPY_SHARED] + constants->value[TT_CONSTANT_COPY_CACHED] -
-			     constants->value[TT_CONSTANT_REMOTE_BYTE];
-	const double call = (constants->value[TT_CONSTANT_REMOTE_CALL] + constants->value[TT_CONSTANT_MEET]) * 1000;
-	const double from = saved > 0 ? call / saved : NEVER_BYTES;
-
-	return from < LEAST_SINGLE ? LEAST_SINGLE : from < NEVER_BYTES ? from : NEVER_BYTES;
-}
-
-/* Pieces of a message so large that posting one more takes PER_PIECE of its time: a power of two. A brief measurement would
- * say now this size, now twice as much. */
-static void
-derive_chunk(struct tt_constants *constants, enum tt_constant chunk, enum tt_constant post, enum tt_constant one_way)
-{
-	const double bytes = constants->value[post] * 1000 / constants->value[one_way] / PER_PIECE;
-	double size = LEAST_CHUNK;
-
-	if (constants->source[post] < TT_CONSTANT_TUNED || constants->source[one_way] < TT_CONSTANT_TUNED)
-		return;
-	while (size < MOST_CHUNK && bytes > size * M_SQRT2)
-		size *= 2;
-	derive(constants, chunk, size);
-}
-
-void
-tt_calibrate_conclude(struct tt_constants *constants)
-{
-	derive_chunk(constants, TT_CONSTANT_CHUNK, TT_CONSTANT_SHM_POST, TT_CONSTANT_SHM_ONE_WAY);
-	derive_chunk(constants, TT_CONSTANT_LOOP_CHUNK, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_ONE_WAY);
-	if (constants->source[TT_CONSTANT_REMOTE_BYTE] >= TT_CONSTANT_MEASURED)
-		derive(constants, TT_CONSTANT_SINGLE_FROM, break_even(constants));
-}
-
 /* What is assumed of these goes with a handoff of the assumed length. */
 static void
 derive_all(const struct tt_calibration *c)
@@ -202,27 +151,29 @@ derive_all(const struct tt_calibration *c)
 
 	for (size_t i = 0; i < TT_COUNT_OF(by_handoff); i++)
 		if (constants->source[TT_CONSTANT_HANDOFF] == TT_CONSTANT_MEASURED)
-			derive(constants, by_handoff[i], scale * tt_constant_info(by_handoff[i])->assumed);
+			tt_calibrate_derive(
+			    constants, by_handoff[i], scale * tt_constant_info(by_handoff[i])->assumed);
 	if (constants->source[TT_CONSTANT_COPY_SHARED] == TT_CONSTANT_MEASURED)
-		derive(constants, TT_CONSTANT_SHM_BYTE, 2 * constants->value[TT_CONSTANT_COPY_SHARED]);
+		tt_calibrate_derive(constants, TT_CONSTANT_SHM_BYTE, 2 * constants->value[TT_CONSTANT_COPY_SHARED]);
 	/* A busy machine leaves no time for it: better a guess from what was measured than from other machines. */
 	if (constants->source[TT_CONSTANT_COPY_SHARED] == TT_CONSTANT_MEASURED)
-		derive(constants, TT_CONSTANT_COPY_MEMORY, BEYOND * constants->value[TT_CONSTANT_COPY_SHARED]);
+		tt_calibrate_derive(
+		    constants, TT_CONSTANT_COPY_MEMORY, BEYOND * constants->value[TT_CONSTANT_COPY_SHARED]);
 	if (constants->source[TT_CONSTANT_SHM_BYTE] != TT_CONSTANT_ASSUMED)
-		derive(constants, TT_CONSTANT_SHM_ONE_WAY, ONE_WAY * constants->value[TT_CONSTANT_SHM_BYTE]);
-	derive(constants, TT_CONSTANT_CACHE, (double)c->l2_bytes);
+		tt_calibrate_derive(
+		    constants, TT_CONSTANT_SHM_ONE_WAY, ONE_WAY * constants->value[TT_CONSTANT_SHM_BYTE]);
 	/* Where they were faster they pay from that size on, or where the result would fill half of the last cache. */
 	if (constants->source[TT_CONSTANT_COPY_STREAM] == TT_CONSTANT_MEASURED)
-		derive(constants, TT_CONSTANT_STREAM_FROM,
+		tt_calibrate_derive(constants, TT_CONSTANT_STREAM_FROM,
 		    constants->value[TT_CONSTANT_COPY_STREAM] < constants->value[TT_CONSTANT_COPY_MEMORY]
 			? (double)tt_calibrate_memory_bytes(c)
-			: NEVER_BYTES);
+			: TT_CALIBRATE_NEVER);
 	tt_calibrate_conclude(constants);
 	if (constants->source[TT_CONSTANT_LOOP_MESSAGE] == TT_CONSTANT_MEASURED) {
-		derive(constants, TT_CONSTANT_LOOP_LOOK, LOOK * constants->value[TT_CONSTANT_LOOP_POST]);
-		derive(constants, TT_CONSTANT_NET_POST, constants->value[TT_CONSTANT_LOOP_POST]);
-		derive(constants, TT_CONSTANT_NET_BYTE, constants->value[TT_CONSTANT_LOOP_BYTE]);
-		derive(constants, TT_CONSTANT_NET_ONE_WAY, constants->value[TT_CONSTANT_LOOP_ONE_WAY]);
+		tt_calibrate_derive(constants, TT_CONSTANT_LOOP_LOOK, LOOK * constants->value[TT_CONSTANT_LOOP_POST]);
+		tt_calibrate_derive(constants, TT_CONSTANT_NET_POST, constants->value[TT_CONSTANT_LOOP_POST]);
+		tt_calibrate_derive(constants, TT_CONSTANT_NET_BYTE, constants->value[TT_CONSTANT_LOOP_BYTE]);
+		tt_calibrate_derive(constants, TT_CONSTANT_NET_ONE_WAY, constants->value[TT_CONSTANT_LOOP_ONE_WAY]);
 	}
 }
 
@@ -239,7 +190,7 @@ tt_calibrate(int budget_ms, struct tt_constants *constants)
 	struct tt_host host = {0};
 
 	tt_host_probe_kind("", &host);
-	c.l2_bytes = host.l2_bytes > 0 ? host.l2_bytes : (size_t)1 << 20;
+	tt_calibrate_caches(host.l1d_bytes, host.l2_bytes, constants);
 	c.l3_bytes = host.l3_bytes > 0 ? host.l3_bytes : (size_t)8 << 20;
 	choose_cpus(&c);
 	/* A share of the time for each, so that a busy machine cuts all short instead of leaving the last out. */

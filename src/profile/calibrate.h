@@ -17,12 +17,17 @@ struct tt_calibration {
 	int64_t deadline_ns;
 	struct tt_constants *constants;
 	int cpu[TT_NEARNESS]; /* the first, and one that shares its last cache, its package, its host; -1 = none */
-	size_t l2_bytes, l3_bytes;
+	size_t l3_bytes;
 };
 
 /* Runs `play` in two threads at once, bound to these CPUs; false if that is not possible. */
 typedef void (*tt_player)(void *game, int side);
 bool tt_calibrate_pair(int first, int second, tt_player play, void *game);
+
+#define TT_CALIBRATE_NEVER 1e12 /* bytes */
+
+/* A constant that follows from others, if nobody has measured it (conclude.c). */
+void tt_calibrate_derive(struct tt_constants *constants, enum tt_constant constant, double value);
 
 bool tt_calibrate_over(const struct tt_calibration *calibration);
 

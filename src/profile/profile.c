@@ -190,6 +190,7 @@ tt_profile_parse(const char *text, struct tt_profile *profile)
 	}
 	if (!has_host)
 		return tt_fail(TUTTI_ERR_ARGUMENT, -1, "it does not say which host it belongs to");
+	tt_calibrate_conclude(&read.constants);
 	*profile = read;
 	return TUTTI_OK;
 }

@@ -43,13 +43,17 @@ tutti_status tt_profile_write(const char *path, const struct tt_profile *profile
 /* Where the profile of this kind of host is kept: the cache directory of the user, else a directory of the user's own in
  * /tmp; false if there is neither. The directories are made if `make`. */
 bool tt_profile_path(uint64_t host, bool make, char *path, size_t capacity);
+/* A profile of this host that was made before the caches were part of it: they are read now. */
+void tt_profile_complete(struct tt_profile *profile);
 /* What a communicator uses. setting: TUTTI_PROFILE, NULL = the cache, and if nothing is there a calibration that fills
  * it. ERR_ARGUMENT: the setting names a file that is none. */
 tutti_status tt_profile_get(const char *setting, const struct tt_log *log, struct tt_profile *profile);
 
 /* Two CPUs of different cores, as near as possible, the first of which this thread may use; false: there are no two. */
 bool tt_calibrate_neighbours(int cpu[2]);
-/* What follows from constants that were measured otherwise. */
+/* What the host's caches are, of one core; 0 = unknown. */
+void tt_calibrate_caches(size_t nearest_bytes, size_t cache_bytes, struct tt_constants *constants);
+/* What follows from constants that were measured otherwise, or read. */
 void tt_calibrate_conclude(struct tt_constants *constants);
 /* Measures what one process can measure alone, in at most `budget_ms`; what it does not come to stays. Threads of its
  * own run bound to two cores; the calling thread's binding stays. */

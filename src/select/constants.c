@@ -39,6 +39,8 @@ tt_constant_allows(enum tt_constant constant, double value)
 {
 	const bool is_size = strcmp(infos[constant].unit, "B") == 0;
 
+	if (strcmp(infos[constant].unit, "chunks") == 0)
+		return value >= 2 && value <= 64;
 	/* A millisecond for a handoff or a megabyte per second is no machine but an accident; NaN compares false. */
 	return is_size ? value >= 64 && value <= 1e12 : value >= 0.01 && value <= 1e8;
 }
@@ -66,7 +68,8 @@ tt_constants_worst(struct tt_constants *constants, const struct tt_constants *ot
 {
 	for (int i = 0; i < TT_CONSTANTS; i++) {
 		/* Of sizes up to which something is good the smaller one, of one from which on it is the larger one. */
-		const bool least = strcmp(infos[i].unit, "B") == 0 && i != TT_CONSTANT_SINGLE_FROM;
+		const bool least =
+		    strcmp(infos[i].unit, "B") == 0 && i != TT_CONSTANT_SINGLE_FROM && i != TT_CONSTANT_ROWS_FROM;
 
 		if (least ? other->value[i] < constants->value[i] : other->value[i] > constants->value[i]) {
 			constants->value[i] = other->value[i];

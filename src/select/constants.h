@@ -42,6 +42,14 @@
 	entry(NET_ONE_WAY, "net_one_way", "ps/B", 250, "the same with none coming back") \
 	entry(CARD_BYTE, "card_byte", "ps/B", 320, "each byte through the network card that the ranks of a host share") \
 	entry(CACHE, "cache", "B", 1048576, "what a core has in a cache of its own") \
+	entry(NEAREST_CACHE, "nearest_cache", "B", 32768, "what a core has in its nearest cache, for data") \
+	entry(STAGE_CHUNK, "stage_chunk", "B", 65536, "of what ranks of a node pass through shared memory, at a time") \
+	entry(STAGE_SLOTS, "stage_slots", "chunks", 3, "of that, which a rank may be ahead of the others") \
+	entry(CROWDED_SLOTS, "crowded_slots", "chunks", 8, "the same where ranks share cores") \
+	entry(STAGE_APART, "stage_apart", "B", 262144, "what a rank puts there before it writes to the same place again") \
+	entry(STAGE_BLOCK, "stage_block", "B", 8192, "of a sum that goes to several places, at a time") \
+	entry(STAGE_STEP, "stage_step", "B", 2048, "of a sum of two ranks, at a time, and how much is fetched ahead of it") \
+	entry(ROWS_FROM, "rows_from", "B", 16384, "rows from which on ranks of a node go chunk by chunk, each at its own pace") \
 	entry(ONE_MEETING, "one_meeting", "B", 32768, "up to so many bytes one meeting is enough: of all ranks together, or, where one has the sum, of each") \
 	entry(CHUNK, "chunk", "B", 65536, "of one message where there is enough to cut") \
 	entry(LOOP_CHUNK, "loop_chunk", "B", 262144, "the same over TCP within one host") \

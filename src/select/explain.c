@@ -114,6 +114,17 @@ put_json(struct writer *w, const struct tt_select_facts *facts, const struct tt_
 	put(w, "}}\n");
 }
 
+static void
+put_constant(struct writer *w, const struct tt_select_facts *facts, enum tt_constant constant)
+{
+	const struct tt_constant_info *info = tt_constant_info(constant);
+	char value[32];
+
+	tt_constant_print(&facts->constants, constant, value, sizeof(value));
+	put(w, "  %-14s %10s %-6s %-9s %s\n", info->name, value, info->unit,
+	    tt_constant_source_name((enum tt_constant_source)facts->constants.source[constant]), info->meaning);
+}
+
 /* The constants that these prices are made of. */
 static void
 put_constants(struct writer *w, const struct tt_select_facts *facts)
@@ -125,19 +136,22 @@ put_constants(struct writer *w, const struct tt_select_facts *facts)
 	const enum tt_constant used[] = {TT_CONSTANT_CALL, TT_CONSTANT_MEET, wire, wire + 1, wire + 2, wire + 3,
 	    network ? TT_CONSTANT_CARD_BYTE : TT_CONSTANT_HANDOFF, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED,
 	    TT_CONSTANT_COPY_MEMORY, TT_CONSTANT_CACHE, TT_CONSTANT_REDUCE_CACHED, TT_CONSTANT_REDUCE_MEMORY,
-	    TT_CONSTANT_YIELD, facts->nnodes > 1 ? TT_CONSTANT_LOOP_LOOK : TT_CONSTANT_ONE_MEETING, TT_CONSTANT_CHUNK,
-	    TT_CONSTANT_SINGLE_FROM, TT_CONSTANT_REMOTE_CALL, TT_CONSTANT_REMOTE_BYTE};
+	    TT_CONSTANT_YIELD, facts->nnodes > 1 ? TT_CONSTANT_LOOP_LOOK : TT_CONSTANT_ONE_MEETING,
+	    facts->nnodes > 1 ? TT_CONSTANT_CHUNK : TT_CONSTANT_STAGE_CHUNK, TT_CONSTANT_SINGLE_FROM,
+	    TT_CONSTANT_STREAM_FROM, TT_CONSTANT_REMOTE_CALL, TT_CONSTANT_REMOTE_BYTE};
+	/* No price knows them. */
+	static const enum tt_constant also[] = {TT_CONSTANT_NEAREST_CACHE, TT_CONSTANT_ROWS_FROM,
+	    TT_CONSTANT_STAGE_SLOTS, TT_CONSTANT_CROWDED_SLOTS, TT_CONSTANT_STAGE_APART, TT_CONSTANT_STAGE_BLOCK,
+	    TT_CONSTANT_STAGE_STEP};
 
 	put(w, "\nprices are made of:\n\n");
-	for (size_t i = 0; i < TT_COUNT_OF(used); i++) {
-		const struct tt_constant_info *info = tt_constant_info(used[i]);
-		char value[32];
-
-		tt_constant_print(&facts->constants, used[i], value, sizeof(value));
-		put(w, "  %-14s %10s %-5s %-9s %s\n", info->name, value, info->unit,
-		    tt_constant_source_name((enum tt_constant_source)facts->constants.source[used[i]]),
-		    info->meaning);
-	}
+	for (size_t i = 0; i < TT_COUNT_OF(used); i++)
+		put_constant(w, facts, used[i]);
+	if (facts->most_per_node < 2)
+		return;
+	put(w, "\nranks of a node go by these, too:\n\n");
+	for (size_t i = 0; i < TT_COUNT_OF(also); i++)
+		put_constant(w, facts, also[i]);
 }
 
 static void

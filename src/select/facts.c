@@ -8,6 +8,17 @@
 #include "select/select.h"
 
 #define PS_PER_BYTE_AT_1_MBPS 8e6
+/* What a profile may ask of the node stage: it has lines of 64 bytes, types of up to 16, and memory that is bounded. */
+#define CHUNK_LEAST (UINT32_C(4) << 10)
+#define CHUNK_MOST (UINT32_C(1) << 30)
+#define BLOCK_LEAST 256
+#define SLOTS_MOST 64
+/* The kernel's copy between two ranks: */
+#define PAIR_TIMES 2 /* their slots hold fewer rows, which stay in cache longer: docs/decisions/0013 */
+#define CALL_OF_A_RUN 0.03 /* of the time, the calls for it */
+#define CACHES_OF_A_RUN 4 /* all rows of a run: more than one's own part stays in no cache anyway */
+#define RUN_LEAST (UINT64_C(64) << 10)
+#define RUN_MOST (UINT64_C(64) << 20)
 #define MOST_LOOKS 4 /* where there are more links, the kernel is asked which of them has something */
 
 static double
@@ -117,17 +128,54 @@ take_work(struct tt_select_facts *facts)
 		.value[facts->nhosts == 1 && facts->nnodes > 1 ? TT_CONSTANT_LOOP_CHUNK : TT_CONSTANT_CHUNK];
 }
 
+/* What a profile says, which may be anything, as a size or count that the stage can work with. */
+static uint32_t
+bounded(const struct tt_select_facts *facts, enum tt_constant constant, uint32_t least, uint32_t most)
+{
+	const double value = facts->constants.value[constant];
+
+	return value < least ? least : value > most ? most : (uint32_t)value;
+}
+
+/* How much is taken from afar at once: so much that the call for it is a small part, rounded down to a power of two. */
+static uint64_t
+run_least(const struct tt_select_facts *facts)
+{
+	const double bytes = seconds(facts, TT_CONSTANT_REMOTE_CALL) / seconds(facts, TT_CONSTANT_REMOTE_BYTE);
+	uint64_t least = RUN_LEAST;
+
+	while (2 * (double)least <= bytes / CALL_OF_A_RUN && least < RUN_MOST)
+		least *= 2;
+	return least;
+}
+
 static void
 take_stage(struct tt_select_facts *facts)
 {
-	facts->stage = (struct tt_stage_facts)TT_STAGE_FACTS_INIT;
-	facts->stage.add_least = (uint64_t)facts->constants.value[TT_CONSTANT_ONE_MEETING];
-	facts->stage.reduce_least = root_alone(facts);
-	facts->stage.single_least =
-	    facts->single_from > 0 ? facts->single_from : (uint64_t)facts->constants.value[TT_CONSTANT_SINGLE_FROM];
-	if (facts->single_from > 0)
+	const struct tt_constants *constants = &facts->constants;
+	const uint32_t chunk = bounded(facts, TT_CONSTANT_STAGE_CHUNK, CHUNK_LEAST, CHUNK_MOST);
+
+	facts->stage = (struct tt_stage_facts){.staging_bytes = (uint64_t)facts->staging_bytes,
+	    .add_least = (uint64_t)constants->value[TT_CONSTANT_ONE_MEETING],
+	    .reduce_least = root_alone(facts),
+	    .row_least = (uint64_t)constants->value[TT_CONSTANT_ROWS_FROM],
+	    .single_least = (uint64_t)constants->value[TT_CONSTANT_SINGLE_FROM],
+	    .run_least = run_least(facts),
+	    .run_most = (uint64_t)(CACHES_OF_A_RUN * constants->value[TT_CONSTANT_CACHE]),
+	    .pair_times = PAIR_TIMES,
+	    .chunk_least = chunk,
+	    .chunk_most = 2 * chunk,
+	    .pieces = 2,
+	    .slots = bounded(facts, TT_CONSTANT_STAGE_SLOTS, 2, SLOTS_MOST),
+	    .crowded_slots = bounded(facts, TT_CONSTANT_CROWDED_SLOTS, 2, SLOTS_MOST),
+	    .block = bounded(facts, TT_CONSTANT_STAGE_BLOCK, BLOCK_LEAST, CHUNK_MOST),
+	    .step = bounded(facts, TT_CONSTANT_STAGE_STEP, BLOCK_LEAST, CHUNK_MOST),
+	    .apart = (uint64_t)constants->value[TT_CONSTANT_STAGE_APART],
+	    .stream_least = (uint64_t)constants->value[TT_CONSTANT_STREAM_FROM]};
+	if (facts->single_from > 0) {
+		facts->stage.single_least = facts->single_from;
 		facts->stage.pair_times = 1;
-	facts->stage.stream_least = (uint64_t)facts->constants.value[TT_CONSTANT_STREAM_FROM];
+	}
 }
 
 void

@@ -23,13 +23,19 @@ struct tt_stage_facts {
 	/* ... and goes by one copy of the kernel's from this many on, where ranks can read each other's memory. UINT64_MAX:
 	 * never. */
 	uint64_t single_least;
-	uint64_t
+	/* Then so much is taken at once, of each row: a system call is nothing beside it; and of all rows together: those that
+	 * are taken by turns disturb each other in the caches. */
+	uint64_t run_least, run_most;
+	uint32_t
 	    pair_times; /* ... between two members from so many times that on: their slots stay in cache longer */
 	uint32_t chunk_least, chunk_most; /* bytes of a member's chunk ... */
-	uint32_t pieces; /* ... of which a job should have so many */
+	uint32_t
+	    pieces; /* ... of which a job should have so many: the second is copied in while the first is copied out */
 	uint32_t slots; /* chunks that a member may be ahead of the others */
 	uint32_t crowded_slots; /* the same with more members than cores: each wait is a turn of the scheduler */
 	uint32_t block; /* of a sum that goes to several places: it stays in the nearest cache meanwhile */
+	uint32_t
+	    step; /* of a sum of two, and what is fetched ahead of it: it is there when it is added, and is there still */
 	/* What a member stages before it writes to the same place again, if its slots have room: lines that two cores have had
 	 * in their nearest caches a moment ago are the slowest to write. */
 	uint64_t apart;
@@ -38,18 +44,7 @@ struct tt_stage_facts {
 };
 
 /* It is compared as bytes: it has no holes. */
-_Static_assert(sizeof(struct tt_stage_facts) == 8 * sizeof(uint64_t) + 6 * sizeof(uint32_t), "padding");
-
-/* What is reasonable anywhere. */
-/* clang-format off */
-#define TT_STAGE_FACTS_INIT \
-	{ \
-		.staging_bytes = 4u << 20, .add_least = 32u << 10, .reduce_least = 32u << 10, .row_least = 16u << 10, .single_least = 64u << 10, .pair_times = 2, .chunk_least = 128u << 10, \
-		.chunk_most = 256u << 10, .pieces = 2, .slots = 3, .crowded_slots = 8, .block = 8u << 10, \
-		.apart = 384u << 10, \
-		.stream_least = 8u << 20 \
-	}
-/* clang-format on */
+_Static_assert(sizeof(struct tt_stage_facts) == 9 * sizeof(uint64_t) + 8 * sizeof(uint32_t), "padding");
 
 /*
  * Bytes that cores copy for rows of n bytes, among P members:

@@ -60,6 +60,36 @@ for over in shm tcp; do
 		--sample 120
 done
 
+# Profiles that no machine would have, and another one for each rank: that of a node's first rank counts there, and the worst
+# of all nodes everywhere.
+mkdir -p "$work/cache"
+env -u TUTTI_PROFILE XDG_CACHE_HOME="$work/cache" "$tutti" explain barrier -n 2 >/dev/null
+strange() {
+	local file=$work/strange.$1
+	cat "$work"/cache/tutti/*.profile >"$file"
+	shift
+	printf '%s tuned\n' "$@" >>"$file"
+}
+strange 0 "stage_chunk 4096 B" "stage_slots 2 chunks" "stage_block 256 B" "stage_step 256 B" "one_meeting 64 B" \
+	"rows_from 64 B" "stage_apart 64 B" "single_from 8192 B" "stream_from 65536 B" "cache 65536 B"
+strange 1 "stage_chunk 1048576 B" "stage_slots 64 chunks" "crowded_slots 64 chunks" "stage_block 1e9 B" "stage_step 1e9 B" \
+	"one_meeting 1e12 B" "rows_from 1e12 B" "stage_apart 1e12 B" "stream_from 1e12 B" "single_from 1e12 B"
+strange 2 "stage_chunk 12345 B" "stage_slots 5 chunks" "stage_block 777 B" "stage_step 999 B" "one_meeting 100000 B"
+strange 3 "stage_chunk 65536 B" "crowded_slots 2 chunks" "remote_call 1e8 ns" "remote_byte 0.01 ps/B"
+with_strange() {
+	# shellcheck disable=SC2016
+	timeout 200 "$tutti" run -n 4 --no-prefix bash -c '
+		export TUTTI_PROFILE=$1.$(((TUTTI_RANK + $2) % 4)) TUTTI_TRANSPORTS=$3
+		exec "$0" --env --random 150' "$exact" "$work/strange" "$1" "$2" >"$work/out" 2>&1 || {
+		tail -n 20 "$work/out"
+		return 1
+	}
+}
+for first in 0 1 2 3; do
+	check "results are right by strange profile $first" with_strange "$first" shm
+done
+check "and if each rank is a node with a profile of its own" with_strange 0 tcp
+
 # Many ranks of a node meet by groups there, ...
 large='pack:2 [numa] l3:4 core:6 pu:1'
 by_groups() {

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "profile/profile.h"
 #include "select/select.h"
 #include "topology/map.h"
 
@@ -105,7 +106,7 @@ put_list(struct text *text, const char *name, const int *list, int n)
 }
 
 static void
-put_choices(struct text *text, const struct tt_map *map, const int *node_of, int cores)
+put_choices(struct text *text, const struct tt_map *map, const int *node_of, const struct tt_topology *t)
 {
 	static const enum tt_collective collectives[] = {
 	    TT_ALL_REDUCE, TT_ALL_GATHER, TT_BROADCAST, TT_REDUCE_SCATTER, TT_ALL_TO_ALL, TT_BARRIER};
@@ -113,12 +114,15 @@ put_choices(struct text *text, const struct tt_map *map, const int *node_of, int
 	struct tt_constants constants;
 
 	tt_constants_init(&constants);
+	tt_calibrate_caches(t->l1d_bytes, t->l2_bytes, &constants);
 	tt_select_facts_init(&facts, map->nranks, map->nnodes, node_of);
 	facts.most_per_host = map->most_per_host;
-	facts.cores = cores;
+	facts.cores = t->cores;
 	facts.lanes = 4;
 	tt_select_facts_use(&facts, &constants, map);
-	put(text, "meeting %.0f ns\n", facts.meet_s * 1e9);
+	put(text, "meeting %.0f ns, chunks of %uK, %lluK apart, blocks of %uK\n", facts.meet_s * 1e9,
+	    (unsigned)facts.stage.chunk_least >> 10, (unsigned long long)facts.stage.apart >> 10,
+	    (unsigned)facts.stage.block >> 10);
 	for (size_t c = 0; c < TT_COUNT_OF(collectives); c++) {
 		put(text, "%s:", tt_collective_name(collectives[c]));
 		for (int shift = 3; shift <= 27; shift += 6) {
@@ -175,7 +179,7 @@ put_job(struct text *text, const struct job *job, const struct tt_topology *t)
 	for (int slice = 0; slice < each; slice++)
 		put(text, " %d", tt_map_slice_owner(map, 0, slice));
 	put(text, "\n");
-	put_choices(text, map, node_of, t->cores);
+	put_choices(text, map, node_of, t);
 	tt_map_destroy(map);
 	return true;
 }

@@ -13,6 +13,7 @@
 #include "base/checked.h"
 #include "engine/node_stage.h"
 #include "kernels/kernels.h"
+#include "usual_stage.h"
 
 #define MOST 6
 #define CUTS 40
@@ -193,6 +194,8 @@ run(unsigned seed)
 	w->notes_differ = seed % 5 == 0;
 	memcpy(w->mark, "a job", 5);
 	facts.staging_bytes = seed % 2 ? 4 << 20 : 16384;
+	facts.add_least = seed % 7 == 1 ? 0 : seed % 7 == 2 ? 1 << 20 : facts.add_least;
+	facts.chunk_least = seed % 11 == 1 ? 4096 : facts.chunk_least;
 	w->shared = aligned_alloc(4096, tt_round_up(tt_node_stage_need(w->n, &facts), 4096));
 	memset(w->shared, 0, tt_node_stage_need(w->n, &facts));
 	for (int m = 0; m < w->n; m++) {

@@ -19,6 +19,7 @@
 #include "base/remote.h"
 #include "base/segment.h"
 #include "engine/node_stage.h"
+#include "usual_stage.h"
 
 #define MOST 24
 #define FEW 6
@@ -302,6 +303,10 @@ random_facts(unsigned seed)
 	facts.pieces = 1 + seed % 9;
 	facts.slots = 2 + seed % 6;
 	facts.block = seed % 11 == 1 ? 64 : facts.block;
+	facts.step = seed % 7 == 2 ? 256 : facts.step;
+	facts.apart = seed % 9 == 2 ? 1 : facts.apart;
+	facts.run_least = seed % 5 == 2 ? 1 : facts.run_least;
+	facts.run_most = seed % 5 == 2 ? 1 : facts.run_most;
 	facts.single_least = seed % 13 == 1 ? facts.single_least : 1;
 	facts.stream_least = seed % 4 == 3 ? 1 : UINT64_MAX;
 	return facts;

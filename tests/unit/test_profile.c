@@ -82,7 +82,10 @@ Test(profile, what_is_no_profile_is_refused_and_says_where)
 	    "# Tutti profile 3\nhost 1\nhandoff nan ns tuned\n", "# Tutti profile 3\nhost 1\nhandoff -5 ns tuned\n",
 	    "# Tutti profile 3\nhost 1\nhandoff 5 us tuned\n", "# Tutti profile 3\nhost 1\nhandoff 5 ns guessed\n",
 	    "# Tutti profile 3\nhost 1\nhandoff 5 ns tuned twice\n",
-	    "# Tutti profile 3\nhost 1\nhandoff 1e99 ns tuned\n", "# Tutti profile 3\nhost 1\nhandoff\n"};
+	    "# Tutti profile 3\nhost 1\nhandoff 1e99 ns tuned\n", "# Tutti profile 3\nhost 1\nhandoff\n",
+	    "# Tutti profile 3\nhost 1\nstage_slots 1 chunks tuned\n",
+	    "# Tutti profile 3\nhost 1\nstage_slots 1000 chunks tuned\n",
+	    "# Tutti profile 3\nhost 1\nstage_chunk 4 B tuned\n"};
 	struct tt_profile profile;
 
 	tt_profile_init(&profile);
@@ -231,6 +234,55 @@ Test(profile, pieces_of_messages_follow_what_posting_them_costs)
 	}
 }
 
+Test(profile, sizes_of_the_node_stage_follow_from_caches_and_fit_them)
+{
+	struct tt_constants c;
+
+	tt_constants_init(&c);
+	tt_calibrate_caches(0, 0, &c);
+	cr_expect(eq(int, c.source[TT_CONSTANT_STAGE_CHUNK], TT_CONSTANT_ASSUMED));
+	cr_expect(eq(int, c.source[TT_CONSTANT_STAGE_BLOCK], TT_CONSTANT_ASSUMED));
+	for (size_t cache = 256 << 10; cache <= 64 << 20; cache += cache / 4)
+		for (size_t nearest = 16 << 10; nearest <= 256 << 10; nearest += nearest / 4) {
+			const size_t most = cache < (256 << 10) * 4 ? 32 << 10 : cache / 16;
+
+			tt_calibrate_caches(nearest, cache, &c);
+			cr_expect(eq(int, c.source[TT_CONSTANT_STAGE_CHUNK], TT_CONSTANT_DERIVED));
+			cr_expect(c.value[TT_CONSTANT_STAGE_CHUNK] <= (double)most, "%zu", cache);
+			cr_expect(c.value[TT_CONSTANT_STAGE_CHUNK] >= 32 << 10);
+			cr_expect(c.value[TT_CONSTANT_STAGE_BLOCK] <= (double)nearest / 4, "%zu", nearest);
+			cr_expect(c.value[TT_CONSTANT_STAGE_APART] <= (double)cache / 4, "%zu %zu", nearest, cache);
+		}
+	tt_constants_set(&c, TT_CONSTANT_STAGE_CHUNK, 65536, TT_CONSTANT_TUNED);
+	tt_calibrate_caches(48 << 10, 2 << 20, &c);
+	cr_expect(eq(dbl, c.value[TT_CONSTANT_STAGE_CHUNK], 65536), "what was measured stays");
+	cr_expect(eq(dbl, c.value[TT_CONSTANT_STAGE_BLOCK], 8 << 10));
+	cr_expect(eq(dbl, c.value[TT_CONSTANT_STAGE_APART], 384 << 10));
+}
+
+/* As they were before the node stage's sizes were part of them. */
+Test(profile, one_that_was_kept_before_a_constant_existed_is_completed)
+{
+	struct tt_profile profile, assumed;
+	char path[TT_PROFILE_PATH], text[256];
+
+	tt_profile_init(&assumed);
+	cr_assert(tt_profile_path(assumed.host, true, path, sizeof(path)));
+	snprintf(text, sizeof(text), "# Tutti profile 3\nhost %llx\nhandoff 81 ns tuned\ncache 4194304 B derived\n",
+	    (unsigned long long)assumed.host);
+	write_file(path, text);
+	cr_assert(eq(int, tt_profile_read(path, &profile), TUTTI_OK));
+	cr_expect(eq(dbl, profile.constants.value[TT_CONSTANT_STAGE_CHUNK], 256 << 10), "of the cache that it says");
+	cr_expect(eq(int, profile.constants.source[TT_CONSTANT_STAGE_SLOTS], TT_CONSTANT_ASSUMED));
+	for (int given = 0; given < 2; given++) {
+		cr_assert(eq(int, tt_profile_get(given ? path : NULL, &quiet, &profile), TUTTI_OK));
+		cr_expect(eq(dbl, profile.constants.value[TT_CONSTANT_HANDOFF], 81), "it is not measured again");
+		for (int i = 0; i < TT_CONSTANTS; i++)
+			cr_expect(tt_constant_allows((enum tt_constant)i, profile.constants.value[i]), "%s",
+			    tt_constant_info((enum tt_constant)i)->name);
+	}
+}
+
 Test(profile, the_worse_of_two_hosts_counts)
 {
 	struct tt_constants a, b;
@@ -244,4 +296,11 @@ Test(profile, the_worse_of_two_hosts_counts)
 	cr_expect(eq(dbl, a.value[TT_CONSTANT_HANDOFF], 70));
 	cr_expect(eq(int, a.source[TT_CONSTANT_HANDOFF], TT_CONSTANT_TUNED));
 	cr_expect(eq(dbl, a.value[TT_CONSTANT_CHUNK], 4096));
+	tt_constants_set(&b, TT_CONSTANT_STAGE_CHUNK, 32768, TT_CONSTANT_TUNED);
+	tt_constants_set(&b, TT_CONSTANT_ROWS_FROM, 1 << 20, TT_CONSTANT_TUNED);
+	tt_constants_set(&b, TT_CONSTANT_STAGE_SLOTS, 4, TT_CONSTANT_TUNED);
+	tt_constants_worst(&a, &b);
+	cr_expect(eq(dbl, a.value[TT_CONSTANT_STAGE_CHUNK], 32768));
+	cr_expect(eq(dbl, a.value[TT_CONSTANT_ROWS_FROM], 1 << 20));
+	cr_expect(eq(dbl, a.value[TT_CONSTANT_STAGE_SLOTS], 4));
 }

@@ -34,6 +34,25 @@ call(enum tt_collective collective, uint64_t bytes)
 	    .collective = collective, .dtype = TUTTI_FLOAT32, .op = TUTTI_SUM, .bytes = bytes};
 }
 
+/* A profile may say anything that a constant can be. */
+Test(select, no_profile_makes_a_stage_that_cannot_be)
+{
+	static const double values[] = {64, 1e3, 1e5, 3e9, 1e12};
+
+	for (int i = 0; i < TT_CONSTANTS; i++)
+		for (size_t v = 0; v < TT_COUNT_OF(values); v++) {
+			struct tt_select_facts f = facts(8, 2);
+
+			if (!tt_constant_allows((enum tt_constant)i, values[v]))
+				continue;
+			f.constants.value[i] = values[v];
+			tt_select_facts_use(&f, &f.constants, NULL);
+			cr_expect(f.stage.chunk_least >= 4096 && f.stage.chunk_most >= f.stage.chunk_least);
+			cr_expect(f.stage.slots >= 2 && f.stage.crowded_slots >= 2 && f.stage.pieces > 0);
+			cr_expect(f.stage.block >= 256 && f.stage.step >= 256 && f.stage.run_least > 0);
+		}
+}
+
 Test(select, ranks_that_would_decide_otherwise_have_another_digest)
 {
 	const struct tt_select_facts same = facts(8, 2);

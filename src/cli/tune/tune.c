@@ -217,13 +217,13 @@ measure_all(tutti_comm *all, struct tt_constants *constants)
 static void
 print_profile(const struct tt_profile *profile)
 {
-	printf("%-16s %12s %-5s %-9s %s\n", "constant", "value", "unit", "from", "meaning");
+	printf("%-16s %12s %-6s %-9s %s\n", "constant", "value", "unit", "from", "meaning");
 	for (int i = 0; i < TT_CONSTANTS; i++) {
 		const struct tt_constant_info *info = tt_constant_info((enum tt_constant)i);
 		char value[32];
 
 		tt_constant_print(&profile->constants, (enum tt_constant)i, value, sizeof(value));
-		printf("%-16s %12s %-5s %-9s %s\n", info->name, value, info->unit,
+		printf("%-16s %12s %-6s %-9s %s\n", info->name, value, info->unit,
 		    tt_constant_source_name((enum tt_constant_source)profile->constants.source[i]), info->meaning);
 	}
 }
