@@ -74,19 +74,44 @@ parts_range(size_t width, int slices, int slice, int part, int parts, int of, si
 	*len = last + last_len - first;
 }
 
-void
-tt_cut_make(struct tt_cut *cut, size_t width, int slices, int slice, int32_t of)
+static struct tt_buffer_rows
+buffer_rows(const struct tt_operands *operands, const struct tt_rows *rows)
 {
+	const bool even = rows->counts == NULL && operands->portions == NULL;
+
+	return (struct tt_buffer_rows){
+	    rows->base, rows->count * operands->element, even ? rows->count : TT_NO_WIDTH, operands->element};
+}
+
+void
+tt_lookup_init(struct tt_lookup *lookup, const struct tt_operands *operands, const struct tt_scratch *scratch)
+{
+	const struct tt_buffer_rows like = buffer_rows(operands, scratch->like);
+
+	lookup->rows[TT_IN] = buffer_rows(operands, &operands->in);
+	lookup->rows[TT_OUT] = buffer_rows(operands, &operands->out);
+	lookup->rows[TT_TMP] = (struct tt_buffer_rows){scratch->base, scratch->slot_bytes, like.width, 0};
+	lookup->rows[TT_TOKEN] = (struct tt_buffer_rows){.width = TT_NO_WIDTH};
+	lookup->slices = operands->slices;
+	tt_lookup_slice(lookup, 0);
+}
+
+bool
+tt_lookup_cut(struct tt_lookup *lookup, size_t width, int32_t of)
+{
+	struct tt_cut *cut = &lookup->cut;
 	size_t len = width;
 
+	if (width == TT_NO_WIDTH)
+		return false;
 	cut->width = width;
-	cut->slice = slice;
 	cut->of = of;
 	cut->begin = 0;
-	if (slices > 1)
-		tt_part(width, (size_t)slices, (size_t)slice, &cut->begin, &len);
+	if (lookup->slices > 1)
+		tt_part(width, (size_t)lookup->slices, (size_t)lookup->slice, &cut->begin, &len);
 	cut->each = of == 1 ? len : len / (size_t)of;
 	cut->more = of == 1 ? 0 : len % (size_t)of;
+	return true;
 }
 
 static uint32_t

@@ -40,10 +40,25 @@ struct tt_scratch {
 /* How a slice of rows of one width is cut into parts: divided once, and used by one span after the other. */
 struct tt_cut {
 	size_t width; /* of the rows, ... */
-	int slice; /* ... the slice, ... */
 	int32_t of; /* ... and the parts that it holds for; 0: for none */
 	size_t begin; /* of the slice */
 	size_t each, more; /* parts of `each` elements, the first `more` of them one longer */
+};
+
+#define TT_BUFFERS (TT_TOKEN + 1)
+#define TT_NO_WIDTH SIZE_MAX
+
+/* What it takes to find the one piece of memory that nearly all spans are: parts of one even row, or of a slot, that do
+ * not go round. Made for a run and used for one slice of it at a time. */
+struct tt_lookup {
+	struct tt_buffer_rows {
+		unsigned char *base;
+		size_t row; /* bytes from one row or slot to the next */
+		size_t width; /* elements of a row, or of the one that slots are like; TT_NO_WIDTH: they differ */
+		size_t element; /* bytes from one to the next; 0: slots begin with what they hold */
+	} rows[TT_BUFFERS];
+	int slices, slice;
+	struct tt_cut cut;
 };
 
 size_t tt_rows_width(const struct tt_rows *rows, int row);
@@ -55,7 +70,16 @@ size_t tt_rows_widest(const struct tt_rows *rows);
 uint32_t tt_operand_pieces(const struct tt_operands *operands, const struct tt_scratch *scratch,
     const struct tt_span *span, int slice, struct iovec *pieces, size_t *bytes);
 
-void tt_cut_make(struct tt_cut *cut, size_t width, int slices, int slice, int32_t of);
+void tt_lookup_init(struct tt_lookup *lookup, const struct tt_operands *operands, const struct tt_scratch *scratch);
+/* False: the rows' widths differ. */
+bool tt_lookup_cut(struct tt_lookup *lookup, size_t width, int32_t of);
+
+static inline void
+tt_lookup_slice(struct tt_lookup *lookup, int slice)
+{
+	lookup->slice = slice;
+	lookup->cut.of = 0;
+}
 
 static inline size_t
 tt_cut_at(const struct tt_cut *cut, size_t part)
@@ -63,29 +87,23 @@ tt_cut_at(const struct tt_cut *cut, size_t part)
 	return part * cut->each + (part < cut->more ? part : cut->more);
 }
 
-/* The same as tt_operand_pieces() for the spans that nearly all are: parts of one even row, or of a slot, that do not
- * go round. False: this is another one. */
+/* The same as tt_operand_pieces(). False: this span is another one. */
 static inline bool
-tt_operand_piece(const struct tt_operands *operands, const struct tt_scratch *scratch, struct tt_cut *cut,
-    const struct tt_span *span, int slice, unsigned char **at, size_t *elements)
+tt_lookup_piece(struct tt_lookup *lookup, const struct tt_span *span, unsigned char **at, size_t *elements)
 {
-	const bool in_slot = span->buffer == TT_TMP;
-	const struct tt_rows *rows = in_slot ? scratch->like : span->buffer == TT_IN ? &operands->in : &operands->out;
+	const struct tt_buffer_rows *rows = &lookup->rows[span->buffer];
+	const struct tt_cut *cut = &lookup->cut;
 	size_t first;
 
-	if (TT_UNLIKELY(span->rows != 1 || span->part + span->parts > span->of || span->buffer == TT_TOKEN ||
-			rows->counts != NULL || operands->portions != NULL))
+	if (TT_UNLIKELY(span->rows != 1 || span->part + span->parts > span->of))
 		return false;
-	if (TT_UNLIKELY(cut->of != span->of || cut->width != rows->count || cut->slice != slice))
-		tt_cut_make(cut, rows->count, operands->slices, slice, span->of);
+	if (TT_UNLIKELY(cut->of != span->of || cut->width != rows->width) &&
+	    !tt_lookup_cut(lookup, rows->width, span->of))
+		return false;
 	first = tt_cut_at(cut, (size_t)span->part);
 	*elements = tt_cut_at(cut, (size_t)(span->part + span->parts)) - first;
-	if (*elements == 0)
-		*at = NULL;
-	else if (in_slot)
-		*at = scratch->base + (size_t)span->row * scratch->slot_bytes;
-	else
-		*at = rows->base + ((size_t)span->row * rows->count + cut->begin + first) * operands->element;
+	*at =
+	    *elements == 0 ? NULL : rows->base + (size_t)span->row * rows->row + (cut->begin + first) * rows->element;
 	return true;
 }
 

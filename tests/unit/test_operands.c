@@ -27,7 +27,7 @@ long_way(const struct tt_operands *o, const struct tt_scratch *scratch, const st
 
 Test(operands, one_piece_is_where_all_pieces_are, TIMED)
 {
-	struct tt_cut cut = {.of = 0};
+	struct tt_lookup lookup;
 
 	srand(1);
 	for (int round = 0; round < 20000; round++) {
@@ -46,10 +46,11 @@ Test(operands, one_piece_is_where_all_pieces_are, TIMED)
 		unsigned char *at;
 		size_t elements;
 
-		cut.of = 0;
+		tt_lookup_init(&lookup, &o, &scratch);
+		tt_lookup_slice(&lookup, slice);
 		expected = long_way(&o, &scratch, &span, slice);
 		for (int again = 0; again < 2; again++) { /* the second time without a division */
-			cr_assert(tt_operand_piece(&o, &scratch, &cut, &span, slice, &at, &elements));
+			cr_assert(tt_lookup_piece(&lookup, &span, &at, &elements));
 			cr_assert(eq(sz, elements * o.element, expected.iov_len));
 			cr_assert(eq(ptr, at, expected.iov_base));
 		}
@@ -65,17 +66,19 @@ Test(operands, what_may_be_several_pieces_takes_the_long_way, TIMED)
 	const struct tt_scratch scratch = {memory, 512, &even.in};
 	const struct tt_span rows = tt_span_rows(TT_IN, 0, 2), round = tt_span_part(TT_IN, 0, 2, 2, 3),
 			     token = tt_span_token(), row = tt_span_part(TT_IN, 1, 0, 1, 1);
-	struct tt_cut cut = {.of = 0};
+	struct tt_lookup lookup;
 	unsigned char *at;
 	size_t elements;
 
 	uneven.in.counts = counts;
 	uneven.in.offsets = offsets;
-	cr_assert(not(tt_operand_piece(&even, &scratch, &cut, &rows, 0, &at, &elements)));
-	cr_assert(not(tt_operand_piece(&even, &scratch, &cut, &round, 0, &at, &elements)));
-	cr_assert(not(tt_operand_piece(&even, &scratch, &cut, &token, 0, &at, &elements)));
-	cr_assert(not(tt_operand_piece(&uneven, &scratch, &cut, &row, 0, &at, &elements)));
-	cr_assert(tt_operand_piece(&even, &scratch, &cut, &row, 0, &at, &elements));
+	tt_lookup_init(&lookup, &even, &scratch);
+	cr_assert(not(tt_lookup_piece(&lookup, &rows, &at, &elements)));
+	cr_assert(not(tt_lookup_piece(&lookup, &round, &at, &elements)));
+	cr_assert(not(tt_lookup_piece(&lookup, &token, &at, &elements)));
+	cr_assert(tt_lookup_piece(&lookup, &row, &at, &elements));
 	cr_assert(eq(ptr, at, memory + 32));
 	cr_assert(eq(sz, elements, 8));
+	tt_lookup_init(&lookup, &uneven, &scratch);
+	cr_assert(not(tt_lookup_piece(&lookup, &row, &at, &elements)));
 }
