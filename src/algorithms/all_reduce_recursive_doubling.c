@@ -33,8 +33,10 @@ cost(int nranks, int nnodes)
 	const bool folds = nranks != 1 << up;
 	const int doublings = folds ? up - 1 : up;
 	const double all = 1 << doublings, folded = nranks - all;
+	/* Who has nobody to add first sends early: unless these are few, who hears of its partner first waits once less. */
+	const double waits = folds ? (2 * folded > all ? 2 : 1) : 0;
 
-	return (struct tt_algorithm_cost){.messages = doublings + (folds ? 2 : 0),
+	return (struct tt_algorithm_cost){.messages = doublings + waits,
 	    .bytes = doublings + (folds ? 1 : 0),
 	    .both = 2 * (doublings + (folds ? 1 : 0)),
 	    .reduced = 2 * (doublings + (folds ? 1 : 0)),

@@ -15,6 +15,7 @@
 	entry(tt_all_reduce_tree) \
 	entry(tt_all_reduce_recursive_doubling) \
 	entry(tt_all_reduce_recursive_multiplying) \
+	entry(tt_all_reduce_binomial) \
 	entry(tt_all_reduce_halving) \
 	entry(tt_all_reduce_circulant) \
 	entry(tt_all_reduce_node) \

@@ -8,7 +8,8 @@
  *	round 2   01                23             each gets the rows of the ranks behind it
  *	round 3   0           1     2     3
  *
- * Sums and rows that are under way to others wait in slots, one for each row.
+ * A rank receives from all its children before it adds: what comes while another is waited for has its place. Sums and rows
+ * that are under way to others wait in slots, one for each row.
  * Cost: 2 ceil(log2 P) rounds, but only 2(P-1) messages of all ranks together; n log2(P) bytes come to rank 0.
  * Use for small messages where ranks share cores: what counts is how many messages there are, not how many rounds.
  * Source: folklore.
@@ -22,33 +23,34 @@ least(int a, int b)
 	return a < b ? a : b;
 }
 
-/* The rows first .. first+rows-1, each in the slot of its number. */
+/* The rows first .. first+rows-1 of what came from one child, or (of = 0) of this rank's sum. */
 static struct tt_span
-sums(int first, int rows)
+sums(const struct tt_shape *shape, int of, int first, int rows)
 {
-	struct tt_span span = tt_slot(first, first);
+	struct tt_span span = tt_slot(of * shape->nranks + first, first);
 
 	span.along_rows = 1;
 	span.rows = rows;
 	return span;
 }
 
-/* Adds what the children send, one after the other; true: there are any. */
+/* true: there are any. */
 static bool
 add_children(struct tt_plan *plan, const struct tt_shape *shape, int span)
 {
 	const int n = shape->nranks, me = shape->rank;
-	bool any = false;
+	struct tt_span src[33] = {tt_span_rows(TT_IN, 0, n)};
+	int children = 0;
 
 	for (int d = 1; d < span && me + d < n; d *= 2) {
-		const bool last = me == 0 && 2 * d >= n;
-
-		tt_plan_recv_reduce(
-		    plan, me + d, sums(0, n), any ? sums(0, n) : tt_span_rows(TT_IN, 0, n), last ? TT_FINAL : 0);
-		tt_plan_wait(plan);
-		any = true;
+		src[1 + children] = sums(shape, children, 0, n);
+		tt_plan_recv(plan, me + d, src[1 + children]);
+		children++;
 	}
-	return any;
+	tt_plan_wait(plan);
+	if (children)
+		tt_plan_reduce(plan, sums(shape, 0, 0, n), src, 1 + children, me ? 0 : TT_FINAL);
+	return children > 0;
 }
 
 static tutti_status
@@ -60,23 +62,23 @@ make(const struct tt_shape *shape, struct tt_plan *plan)
 	tt_plan_init(plan, "tree", shape);
 	if (tt_build_alone(plan))
 		return tt_plan_end(plan);
-	tt_plan_tmp(plan, n, 1, 1);
+	tt_plan_tmp(plan, n * tt_log2_up(n), 1, 1);
 	while (span < n && !(me & span))
 		span *= 2;
 	const int mine = least(span, n - me);
 	const bool any = add_children(plan, shape, span);
 
 	if (me) {
-		tt_plan_send(plan, me - span, any ? sums(0, n) : tt_span_rows(TT_IN, 0, n));
+		tt_plan_send(plan, me - span, any ? sums(shape, 0, 0, n) : tt_span_rows(TT_IN, 0, n));
 		tt_plan_wait(plan);
-		tt_plan_recv(plan, me - span, mine > 1 ? sums(me, mine) : tt_out(0));
+		tt_plan_recv(plan, me - span, mine > 1 ? sums(shape, 0, me, mine) : tt_out(0));
 		tt_plan_wait(plan);
 	}
 	for (int d = span / 2; d; d /= 2)
 		if (me + d < n)
-			tt_plan_send(plan, me + d, sums(me + d, least(d, n - me - d)));
+			tt_plan_send(plan, me + d, sums(shape, 0, me + d, least(d, n - me - d)));
 	if (mine > 1)
-		tt_plan_copy(plan, tt_out(0), sums(me, 1));
+		tt_plan_copy(plan, tt_out(0), sums(shape, 0, me, 1));
 	return tt_plan_end(plan);
 }
 
@@ -89,14 +91,13 @@ cost(int nranks, int nnodes)
 	    .overheads = 2 * (rounds - depth),
 	    .bytes = rounds,
 	    .both = rounds + (nranks > 1 ? others / nranks : 0),
-	    .folded = rounds,
-	    .reduced = nranks > 1 ? 2 * rounds : 1,
+	    .reduced = 1 + rounds,
 	    .kept = 1.0 / nranks,
 	    .leaves =
 		tt_log2_up(nnodes) + (nnodes > 1 && !tt_is_power_of_two(nranks / nnodes)), /* subtrees across nodes */
 	    .all_messages = 2 * others,
 	    .all_bytes = others + tt_bruck_hops(nranks, 2),
-	    .all_reduced = nranks > 1 ? 2 * others : 1};
+	    .all_reduced = nranks > 1 ? 1.5 * nranks - 1 : 1};
 }
 
 const struct tt_algorithm tt_reduce_scatter_tree = {
