@@ -30,7 +30,7 @@ struct rates {
 	const struct tt_link_cost *link;
 	struct tt_algorithm_cost cost;
 	double n; /* bytes */
-	double crowd; /* tt_select_crowd() */
+	double crowd; /* ranks for each core */
 	double turn; /* of the scheduler, where ranks share cores */
 	double
 	    beyond; /* more for each byte that is copied to or from another rank, because not all is in the nearest caches */
@@ -41,6 +41,10 @@ struct rates {
 	double calls; /* ... and system calls that ask for it */
 	double slices;
 	double asked; /* 1: each message is so large that it is asked for by another, 0: none is */
+	double again; /* how often more than once the receiver of a message comes for the rest of it */
+	bool root_receives; /* and sends nothing */
+	double sent,
+	    received; /* the sender's part of what a byte takes, and the receiver's, where a rank has more of one */
 };
 
 static double
@@ -74,6 +78,9 @@ has_rows(const struct tt_select_facts *facts, enum tt_collective collective)
 	return tt_collective_in_rows(collective, facts->nranks) > 1 ||
 	       tt_collective_out_rows(collective, facts->nranks) > 1;
 }
+
+/* The kernel hands over so many bytes at once, and its headers. */
+#define KERNEL_PIECE (65536 - 53)
 
 /* Messages between hosts that the node stage feeds are larger: each slice costs the members of a node their meetings, and
  * where they share cores, turns of the scheduler. */
@@ -164,13 +171,37 @@ add_rate(const struct tt_select_facts *facts, const struct tt_algorithm *algorit
 	       larger(facts->reduce_s_per_byte, facts->copy_s_per_byte / 2) * (members - 1) / members;
 }
 
+/* Ranks whose messages come through the kernel sleep and wake, and do not always do so on the same core: where one more rank
+ * is on some cores than on others, that is so half of the time. */
+static double
+crowd_of(const struct tt_select_facts *facts)
+{
+	const double fullest = tt_select_crowd(facts);
+
+	return fullest > 1 && facts->nnodes > 1 ? (fullest + (double)facts->most_per_host / facts->cores) / 2
+						: fullest;
+}
+
+/* Through this host's own network the sender's core carries a byte to the other's socket, too: alone it is what a stream of
+ * bytes one way takes. */
+static void
+divide(const struct tt_select_facts *facts, const struct tt_select_call *call, struct rates *r)
+{
+	const bool loop = facts->nnodes > 1 && facts->nhosts == 1 && r->link->beta_s > 0;
+
+	r->sent = loop && tt_collective_has_root(call->collective) ? r->link->one_way_s / r->link->beta_s : 0.5;
+	r->received = 1 - r->sent;
+	r->root_receives = call->collective == TT_REDUCE || call->collective == TT_GATHER;
+	r->again = loop ? (double)(int64_t)(r->n * message_of(&r->cost) / r->slices / KERNEL_PIECE) : 0;
+}
+
 static struct rates
 rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_algorithm *algorithm)
 {
 	struct rates r = {.link = facts->nnodes > 1 ? &facts->between_nodes : &facts->same_node,
 	    .cost = cost_of(facts, call, algorithm),
 	    .n = (double)call->bytes,
-	    .crowd = tt_select_crowd(facts)};
+	    .crowd = crowd_of(facts)};
 
 	const double outside = outside_cache(facts, call);
 
@@ -183,6 +214,7 @@ rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call,
 	r.fold = facts->nnodes > 1 ? 0 : facts->copy_s_per_byte / 2;
 	go_far(facts, call, algorithm->flags, &r);
 	r.slices = larger(1, pieces_of(facts, call, algorithm->flags, &r.cost));
+	divide(facts, call, &r);
 	r.asked = r.link->asked_from > 0 && r.n * message_of(&r.cost) > r.link->asked_from * r.slices;
 	return r;
 }
@@ -250,18 +282,20 @@ turns_of(const struct tt_select_facts *facts, const struct rates *r)
 	return r->crowd + r->cost.meetings + posted * (facts->nnodes > 1 ? 1 + TURNS_IN_VAIN * (r->crowd - 1) : 1);
 }
 
-/* Bytes that a core's ranks send and receive, half of each. Messages through the kernel are work of the core that the rank
+/* Bytes that a core's ranks send and receive, a part of each. Messages through the kernel are work of the core that the rank
  * with most of them is on, and of its neighbours there; what passes through memory is spread over all. */
 static double
 moved_of(const struct tt_select_facts *facts, const struct rates *r)
 {
 	const struct tt_algorithm_cost *c = &r->cost;
 	const double all = facts->nranks, most = c->both > 0 ? c->both : 2 * c->bytes;
-	const double total = c->all_bytes > 0 ? 2 * c->all_bytes : 2 * all * c->bytes;
+	const double total = c->all_bytes > 0 ? c->all_bytes : all * c->bytes;
+	const double busiest = r->root_receives ? c->bytes * r->received + (most - c->bytes) * r->sent
+						: c->bytes * r->sent + (most - c->bytes) * r->received;
 
 	if (facts->nnodes == 1)
-		return total / 2 * r->crowd / all;
-	return (most + (r->crowd - 1) * (total - most) / (all - 1)) / 2;
+		return total * r->crowd / all;
+	return busiest + (r->crowd - 1) * (total - busiest) / (all - 1);
 }
 
 /* All that the ranks of a core have to do: what counts where there are more ranks than cores. A message
@@ -272,20 +306,24 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 	const struct tt_algorithm_cost *c = &r->cost;
 	const double all = facts->nranks, each_core = r->crowd / all, share = each_core * r->n;
 	const double posted = c->messages - c->meetings + c->overheads;
-	const double messages = (c->all_messages > 0 ? c->all_messages : posted * all) * (1 + r->asked);
+	const double messages = c->all_messages > 0 ? c->all_messages : posted * all;
 	const double each = larger(r->link->alpha_s, r->link->over_s);
+	const double message = each * (1 + r->asked) + (each - r->link->over_s) * r->again;
 	const double byte = r->link->beta_s + 2 * r->beyond;
 	/* What has come through a socket of this host is in no near cache any more when other ranks have had the core. */
 	const bool loop = facts->nnodes > 1 && facts->nnodes == facts->nranks && facts->nhosts == 1;
 	const double kept = r->kept * (loop ? 2 : 1);
 	const double folded = c->folded > 0 && c->all_reduced > 0 ? c->all_reduced / 2 : all * c->folded;
-	/* Who has nothing to do yet polls in shared memory, and sleeps where messages come through the kernel. */
-	const double idle =
-	    c->bytes > 0 && facts->nnodes > 1 ? c->fill * r->n / r->slices * (r->link->one_way_s + r->beyond) : 0;
+	/* Who has nothing to do yet polls in shared memory, and sleeps where messages come through the kernel. One core of a host
+	 * works meanwhile. */
+	const double idle = c->bytes > 0 && facts->nnodes > 1
+				? c->fill * r->n / r->slices * (r->link->one_way_s + r->beyond) *
+				      (facts->nhosts > 1 ? 1 : 1 - 1.0 / facts->cores)
+				: 0;
 
 	return (struct price){.latency = r->crowd * facts->call_s + turns_of(facts, r) * r->turn +
 					 c->meetings * facts->meet_s + r->calls * facts->far_call_s * r->crowd +
-					 messages * each * each_core,
+					 messages * message * each_core,
 	    .wire = moved_of(facts, r) * r->n * byte - folded * r->fold * share + idle,
 	    .reduce = (c->all_reduced > 0 ? c->all_reduced : all * c->reduced) * share * r->add,
 	    .copy =
