@@ -69,6 +69,7 @@ cost(int nranks, int nnodes)
 	    .reduced = 1 + (nnodes > 1 ? 1 + rounds : 0),
 	    .copied = 2 - 2 / members,
 	    .kept = 1,
+	    .all_copied = nnodes > 1 ? 0 : nranks - 1 / members,
 	    .all_messages = nnodes > 1 ? nnodes - 1 : 0,
 	    .all_bytes = nnodes > 1 ? nnodes - 1 : 0};
 }

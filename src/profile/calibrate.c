@@ -145,8 +145,8 @@ static void
 derive_all(const struct tt_calibration *c)
 {
 	struct tt_constants *constants = c->constants;
-	static const enum tt_constant by_handoff[] = {
-	    TT_CONSTANT_MEET, TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_HANDOFF_CACHE, TT_CONSTANT_HANDOFF_PACKAGE};
+	static const enum tt_constant by_handoff[] = {TT_CONSTANT_MEET, TT_CONSTANT_SHM_MESSAGE, TT_CONSTANT_SHM_POST,
+	    TT_CONSTANT_HANDOFF_CACHE, TT_CONSTANT_HANDOFF_PACKAGE};
 	const double scale = constants->value[TT_CONSTANT_HANDOFF] / tt_constant_info(TT_CONSTANT_HANDOFF)->assumed;
 
 	for (size_t i = 0; i < TT_COUNT_OF(by_handoff); i++)

@@ -20,8 +20,9 @@
 #define YIELDS 150
 #define YIELD_BATCHES 4
 #define CALLS 500
-#define SHARED_BYTES ((size_t)32 << 10) /* three of them fit a second-level cache */
-#define SHARED_ROUNDS 30
+#define SHARED_BYTES ((size_t)128 << 10) /* a chunk of the node stage: more than twice a first-level cache */
+#define NEAR_BYTES ((size_t)8 << 10) /* four of them fit a first-level cache */
+#define SHARED_ROUNDS 20
 #define SHARED_BATCHES 8
 #define PS_PER_NS 1000.0
 #define PROCESSES 1.4 /* what the kernel takes longer to change between processes than between threads */
@@ -33,7 +34,6 @@ struct game {
 	const struct tt_calibration *calibration;
 	int batches, rounds;
 	void (*wait)(struct game *game, uint32_t turn);
-	unsigned char *shared, *own[2]; /* SHARED_BYTES each: copied in before a turn, out after it; NULL = nothing */
 	int64_t pause_ns; /* before each turn: until the other side certainly sleeps */
 	double best_ns; /* of one way; written by side 0 */
 };
@@ -102,10 +102,6 @@ play(void *argument, int side)
 				return;
 			if (game->pause_ns > 0)
 				idle(game->pause_ns);
-			if (game->shared != NULL) {
-				memcpy(game->own[side], game->shared, SHARED_BYTES);
-				memcpy(game->shared, game->own[side], SHARED_BYTES);
-			}
 			tt_store_release(&game->word, turn + 1); /* pairs with the acquires above */
 			if (game->wait == wait_sleeping)
 				tt_futex_wake(&game->word, 1);
@@ -133,22 +129,75 @@ measure(const struct tt_calibration *c, enum tt_constant constant, int other, in
 		    TT_CONSTANT_MEASURED);
 }
 
-/* What one core has copied in the other copies out, and the other way round. */
-static void
-measure_shared(const struct tt_calibration *c)
+struct exchange {
+	struct {
+		TT_ALIGNED(TT_LINE) tt_atomic_u32 rounds; /* that this side has copied in */
+	} in[2];
+	TT_ALIGNED(TT_LINE) tt_atomic_u32 over;
+	const struct tt_calibration *calibration;
+	unsigned char *slots[2][2], *own[2], *got[2]; /* of each side; slots by turns */
+	size_t bytes;
+	double best_ns; /* of a round; written by side 0 */
+};
+
+static bool
+exchange_round(struct exchange *x, int side, uint32_t round)
 {
-	struct game game = {
-	    .calibration = c, .batches = SHARED_BATCHES, .rounds = SHARED_ROUNDS, .wait = wait_spinning};
+	memcpy(x->slots[side][round % 2], x->own[side], x->bytes);
+	tt_store_release(&x->in[side].rounds, round); /* pairs with the acquire of the other side */
+	for (uint32_t polls = 1; tt_load_acquire(&x->in[!side].rounds) < round; polls++) {
+		if (polls % POLLS_BETWEEN_LOOKS == 0 && tt_calibrate_over(x->calibration))
+			tt_store_relaxed(&x->over, 1);
+		if (tt_load_relaxed(&x->over) != 0)
+			return false;
+	}
+	memcpy(x->got[side], x->slots[!side][round % 2], x->bytes);
+	return true;
+}
+
+/* Both give each other something at the same time: each copies it in, and the other's out. */
+static void
+play_exchange(void *argument, int side)
+{
+	struct exchange *x = argument;
+
+	for (uint32_t batch = 0, round = 0; batch < SHARED_BATCHES; batch++) {
+		const int64_t start = tt_now_ns();
+		double each;
+
+		for (int i = 0; i < SHARED_ROUNDS; i++)
+			if (!exchange_round(x, side, ++round))
+				return;
+		each = (double)(tt_now_ns() - start) / SHARED_ROUNDS;
+		if (side == 0 && (x->best_ns <= 0 || each < x->best_ns))
+			x->best_ns = each;
+	}
+}
+
+/* Per byte that is copied in or out; two lines that say that it is there pass meanwhile. */
+static void
+measure_exchange(const struct tt_calibration *c, enum tt_constant constant, size_t bytes)
+{
+	struct exchange x = {.calibration = c, .bytes = bytes};
+	double each;
 	void *memory;
 
-	if (tt_calibrate_over(c) || tt_alloc(3, SHARED_BYTES, "a calibration", &memory) != TUTTI_OK)
+	if (tt_calibrate_over(c) || tt_alloc(8, bytes, "a calibration", &memory) != TUTTI_OK)
 		return;
-	game.shared = memory;
-	game.own[0] = game.shared + SHARED_BYTES;
-	game.own[1] = game.own[0] + SHARED_BYTES;
-	if (tt_calibrate_pair(c->cpu[TT_NEAR_SELF], c->cpu[TT_NEAR_CACHE], play, &game) && game.best_ns > 0)
-		tt_constants_set(c->constants, TT_CONSTANT_COPY_SHARED,
-		    game.best_ns * PS_PER_NS / (2.0 * (double)SHARED_BYTES), TT_CONSTANT_MEASURED);
+	for (size_t side = 0; side < 2; side++) {
+		unsigned char *mine = (unsigned char *)memory + 4 * side * bytes;
+
+		x.slots[side][0] = mine;
+		x.slots[side][1] = mine + bytes;
+		x.own[side] = mine + 2 * bytes;
+		x.got[side] = mine + 3 * bytes;
+		memset(mine, (int)side, 4 * bytes); /* untouched memory is one page for all */
+	}
+	if (tt_calibrate_pair(c->cpu[TT_NEAR_SELF], c->cpu[TT_NEAR_CACHE], play_exchange, &x) && x.best_ns > 0) {
+		each = x.best_ns - c->constants->value[TT_CONSTANT_HANDOFF];
+		tt_constants_set(
+		    c->constants, constant, each * PS_PER_NS / (2.0 * (double)bytes), TT_CONSTANT_MEASURED);
+	}
 	tt_free(memory);
 }
 
@@ -158,7 +207,8 @@ tt_calibrate_handoffs(const struct tt_calibration *c)
 	measure(c, TT_CONSTANT_HANDOFF, c->cpu[TT_NEAR_CACHE], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
 	measure(c, TT_CONSTANT_HANDOFF_CACHE, c->cpu[TT_NEAR_PACKAGE], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
 	measure(c, TT_CONSTANT_HANDOFF_PACKAGE, c->cpu[TT_NEAR_HOST], HANDOFF_BATCHES, HANDOFFS, wait_spinning);
-	measure_shared(c);
+	measure_exchange(c, TT_CONSTANT_COPY_SHARED, SHARED_BYTES);
+	measure_exchange(c, TT_CONSTANT_COPY_NEAR, NEAR_BYTES);
 }
 
 static void

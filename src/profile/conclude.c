@@ -20,6 +20,7 @@
 #define APART_OF_CACHE 4
 #define BLOCKS_OF_NEAREST 4 /* two sources and a sum, and room for what passes by */
 #define ROWS_OF_NEAREST 0.75 /* what is not much more goes through a slot without leaving the nearest caches */
+#define NEAR 2 /* times: what another core has in its nearest cache, to what it has in its next one */
 #define PER_PIECE \
 	0.07 /* less, and what has come waits for the rest of its piece; more, and pieces cost more than they hide */
 #define LEAST_CHUNK 16384.0
@@ -98,6 +99,9 @@ tt_calibrate_conclude(struct tt_constants *constants)
 	derive_chunk(constants, TT_CONSTANT_LOOP_CHUNK, TT_CONSTANT_LOOP_POST, TT_CONSTANT_LOOP_ONE_WAY);
 	if (constants->source[TT_CONSTANT_REMOTE_BYTE] >= TT_CONSTANT_MEASURED)
 		tt_calibrate_derive(constants, TT_CONSTANT_SINGLE_FROM, break_even(constants));
+	if (constants->source[TT_CONSTANT_COPY_SHARED] >= TT_CONSTANT_MEASURED)
+		tt_calibrate_derive(
+		    constants, TT_CONSTANT_COPY_NEAR, NEAR * constants->value[TT_CONSTANT_COPY_SHARED]);
 	derive_stage(constants);
 }
 

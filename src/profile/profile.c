@@ -2,7 +2,7 @@
  *
  * profile.c - a profile as text: a line for each constant, with its unit and where it came from.
  *
- *	# Tutti profile 3
+ *	# Tutti profile 4
  *	host 6c62272e07bb0142
  *	cpu Some Processor
  *	kernels avx512

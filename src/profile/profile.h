@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "select/constants.h"
 
-#define TT_PROFILE_VERSION 3 /* of the constants and what they mean; part of the name of what is kept */
+#define TT_PROFILE_VERSION 4 /* of the constants and what they mean; part of the name of what is kept */
 #define TT_PROFILE_TEXT 16384 /* most bytes of a profile's file */
 #define TT_PROFILE_PATH 4096
 

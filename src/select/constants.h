@@ -19,6 +19,7 @@
 	entry(MEET, "meet", "ns", 250, "all ranks of a node meet in shared memory once, sharing a cache") \
 	entry(COPY_CACHED, "copy_cached", "ps/B", 25, "copying what lies in a core's own cache") \
 	entry(COPY_SHARED, "copy_shared", "ps/B", 60, "copying into or out of memory that another core has just used") \
+	entry(COPY_NEAR, "copy_near", "ps/B", 120, "the same while it is still in the nearest cache of the core that has written it") \
 	entry(COPY_MEMORY, "copy_memory", "ps/B", 150, "copying what lies in no cache, two cores at once") \
 	entry(COPY_STREAM, "copy_stream", "ps/B", 130, "the same with stores that go past the caches") \
 	entry(REDUCE_CACHED, "reduce_cached", "ps/B", 33, "adding fp32 in cache, per byte of each source") \
@@ -28,7 +29,7 @@
 	entry(WAKE, "wake", "ns", 25000, "waking a rank that sleeps, until it runs") \
 	entry(CALL, "call", "ns", 300, "a call's way through the library, beside what it moves") \
 	entry(SHM_MESSAGE, "shm_message", "ns", 400, "a small message between ranks that share memory, end to end") \
-	entry(SHM_POST, "shm_post", "ns", 300, "the processor's part of one more such message") \
+	entry(SHM_POST, "shm_post", "ns", 150, "the processor's part of one more such message") \
 	entry(SHM_BYTE, "shm_byte", "ps/B", 125, "each byte of such a message, with as many coming back") \
 	entry(SHM_ONE_WAY, "shm_one_way", "ps/B", 85, "the same with none coming back") \
 	entry(LOOP_MESSAGE, "loop_message", "ns", 12000, "a small TCP message between ranks of one host") \

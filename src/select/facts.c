@@ -35,6 +35,16 @@ tt_select_crowd(const struct tt_select_facts *facts)
 	return facts->most_per_host > cores ? (double)((facts->most_per_host - 1) / cores + 1) : 1;
 }
 
+double
+tt_select_even_crowd(const struct tt_select_facts *facts)
+{
+	const double cores = facts->cores > 0 ? facts->cores : 1;
+
+	if (facts->nnodes > 1 || facts->most_per_host <= cores)
+		return tt_select_crowd(facts);
+	return facts->most_per_host / cores;
+}
+
 void
 tt_select_facts_host(struct tt_select_facts *facts, int ranks, int cores)
 {
@@ -75,6 +85,15 @@ widest_handoff(const struct tt_map *map)
 	return widest;
 }
 
+/* Of what ranks give each other in shared memory, the part that is for a rank on another core. */
+static double
+between_cores(const struct tt_select_facts *facts)
+{
+	const double members = facts->most_per_node, crowd = tt_select_even_crowd(facts);
+
+	return facts->nnodes == 1 && members > crowd ? (members - crowd) / (members - 1) : 1;
+}
+
 /* The four stand together in the list. What goes one way keeps two processors busy at the same time: it takes at least half
  * of what both ways take, and no more. */
 static struct tt_link_cost
@@ -88,6 +107,17 @@ link(const struct tt_select_facts *facts, enum tt_constant message)
 	    .one_way_s = one_way < both / 2 ? both / 2
 			 : one_way > both   ? both
 					    : one_way};
+}
+
+/* What stays on a core is copied within its cache, twice. */
+static void
+spare_cores(const struct tt_select_facts *facts, struct tt_link_cost *link)
+{
+	const double between = between_cores(facts),
+		     near = 2 * seconds(facts, TT_CONSTANT_COPY_CACHED) * (1 - between);
+
+	link->beta_s = link->beta_s * between + near;
+	link->one_way_s = link->one_way_s * between + near;
 }
 
 /* Up to how many bytes a root that adds all alone is quicker than members that add a slice each and meet once more: each
@@ -113,12 +143,16 @@ take_work(struct tt_select_facts *facts)
 	facts->beyond_s_per_byte = excess(facts, TT_CONSTANT_COPY_MEMORY, TT_CONSTANT_COPY_CACHED);
 	facts->beyond_add_s_per_byte = excess(facts, TT_CONSTANT_REDUCE_MEMORY, TT_CONSTANT_REDUCE_CACHED);
 	facts->cache_bytes = facts->constants.value[TT_CONSTANT_CACHE];
-	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_SHARED);
+	facts->copy_s_per_byte = seconds(facts, TT_CONSTANT_COPY_SHARED) * between_cores(facts) +
+				 seconds(facts, TT_CONSTANT_COPY_CACHED) * (1 - between_cores(facts));
+	facts->near_s_per_byte =
+	    2 * excess(facts, TT_CONSTANT_COPY_NEAR, TT_CONSTANT_COPY_SHARED) * between_cores(facts);
 	facts->reduce_s_per_byte = seconds(facts, TT_CONSTANT_REDUCE_CACHED);
 	facts->far_call_s = seconds(facts, TT_CONSTANT_REMOTE_CALL);
 	/* It was measured of memory that this core had in its cache. What others have in theirs is farther, but only read. */
-	facts->far_s_per_byte = seconds(facts, TT_CONSTANT_REMOTE_BYTE) +
-				excess(facts, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED) / 2;
+	facts->far_s_per_byte =
+	    seconds(facts, TT_CONSTANT_REMOTE_BYTE) +
+	    excess(facts, TT_CONSTANT_COPY_SHARED, TT_CONSTANT_COPY_CACHED) / 2 * between_cores(facts);
 	facts->turn_s = seconds(facts, TT_CONSTANT_YIELD);
 	if (facts->nnodes > 1) /* who gets the core looks for messages of the others first */
 		facts->turn_s += seconds(facts, TT_CONSTANT_LOOP_LOOK) *
@@ -181,7 +215,8 @@ take_stage(struct tt_select_facts *facts)
 void
 tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *constants, const struct tt_map *map)
 {
-	const enum tt_constant widest = widest_handoff(map);
+	/* Somebody waits for the farthest. */
+	const double apart = constants->value[widest_handoff(map)] / constants->value[TT_CONSTANT_HANDOFF];
 
 	facts->constants = *constants;
 	if (map != NULL) {
@@ -190,9 +225,11 @@ tt_select_facts_use(struct tt_select_facts *facts, const struct tt_constants *co
 			tt_constants_set(&facts->constants, TT_CONSTANT_CARD_BYTE,
 			    PS_PER_BYTE_AT_1_MBPS / map->least_mbps, TT_CONSTANT_DERIVED);
 	}
-	facts->meet_s =
-	    seconds(facts, TT_CONSTANT_MEET) * (constants->value[widest] / constants->value[TT_CONSTANT_HANDOFF]);
+	facts->meet_s = seconds(facts, TT_CONSTANT_MEET) * apart;
 	facts->same_node = link(facts, TT_CONSTANT_SHM_MESSAGE);
+	facts->same_node.alpha_s *= apart;
+	facts->same_node.over_s *= apart;
+	spare_cores(facts, &facts->same_node);
 	if (facts->nhosts > 1) {
 		facts->between_nodes = link(facts, TT_CONSTANT_NET_MESSAGE);
 		facts->card_s_per_byte = seconds(facts, TT_CONSTANT_CARD_BYTE);

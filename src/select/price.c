@@ -31,6 +31,9 @@ struct rates {
 	struct tt_algorithm_cost cost;
 	double n; /* bytes */
 	double crowd; /* ranks for each core */
+	double even; /* the same if they share them evenly, in shared memory */
+	bool one_has_all; /* a row of each: nobody else keeps one, or reads it from afar */
+	bool rooted; /* one rank has, or gets, what the others get or have */
 	double turn; /* of the scheduler, where ranks share cores */
 	double
 	    beyond; /* more for each byte that is copied to or from another rank, because not all is in the nearest caches */
@@ -59,15 +62,23 @@ total(const struct price *price)
 	return price->latency + price->wire + price->reduce + price->copy;
 }
 
-/* The part of what a core's ranks touch that is not in its cache: of each two buffers, but where one has a row for each of
- * the others the others have a row. The first to leave it do when they fill half of it. */
+static bool
+one_has_all(enum tt_collective collective)
+{
+	return collective == TT_GATHER || collective == TT_SCATTER;
+}
+
+/* The part of what a core's ranks touch that is not in its cache: of each what it gives and what it gets, but where one has
+ * a row for each of the others the others have a row. The first to leave it do when they fill three quarters of it. */
 static double
 outside_cache(const struct tt_select_facts *facts, const struct tt_select_call *call)
 {
-	const double bytes = (double)call->bytes, crowd = tt_select_crowd(facts);
-	const bool one_has_all = call->collective == TT_GATHER || call->collective == TT_SCATTER;
-	const double touched = one_has_all ? bytes + crowd * bytes / facts->nranks : 2 * bytes * crowd;
-	const double outside = touched / facts->cache_bytes - 0.5;
+	const double bytes = (double)call->bytes, crowd = tt_select_crowd(facts), row = bytes / facts->nranks;
+	const bool gives_or_gets_a_row = call->collective == TT_ALL_GATHER || call->collective == TT_REDUCE_SCATTER;
+	const double touched = one_has_all(call->collective) ? bytes + crowd * row
+			       : gives_or_gets_a_row         ? (bytes + row) * crowd
+							     : 2 * bytes * crowd;
+	const double outside = touched / facts->cache_bytes - 0.75;
 
 	return outside < 0 ? 0 : outside > 1 ? 1 : outside;
 }
@@ -98,6 +109,20 @@ message_of(const struct tt_algorithm_cost *cost)
 	return posted >= 1 && cost->bytes > 0 ? cost->bytes / posted : 1;
 }
 
+/* What the node stage hands on at once of a row that is not small; where a slot has a row for each member, less. */
+static double
+stage_chunk(const struct tt_select_facts *facts, const struct tt_select_call *call)
+{
+	const bool by_rows = call->collective == TT_REDUCE_SCATTER || call->collective == TT_ALL_TO_ALL ||
+			     call->collective == TT_SCATTER;
+	const double row = (double)call->bytes / (has_rows(facts, call->collective) ? facts->nranks : 1);
+	const double parts = by_rows ? facts->most_per_node : 1;
+	const double least = facts->stage.chunk_least / parts, most = facts->stage.chunk_most / parts;
+	const double wanted = larger(row / facts->stage.pieces, least);
+
+	return wanted < most ? wanted : most;
+}
+
 /* Pieces that follow each other: slices, or chunks of the node stage. */
 static double
 pieces_of(const struct tt_select_facts *facts, const struct tt_select_call *call, unsigned flags,
@@ -108,7 +133,7 @@ pieces_of(const struct tt_select_facts *facts, const struct tt_select_call *call
 	if ((flags & TT_ALG_NODE) == 0)
 		return n * message_of(cost) / facts->chunk_bytes;
 	if (facts->nhosts == 1)
-		return larger(1, n / rows / facts->stage.chunk_least);
+		return larger(1, n / rows / stage_chunk(facts, call));
 	return n * message_of(cost) / facts->chunk_bytes /
 	       (tt_select_crowd(facts) > 1 ? CROWDED_CHUNKS_BETWEEN_HOSTS : CHUNKS_BETWEEN_HOSTS);
 }
@@ -195,16 +220,29 @@ divide(const struct tt_select_facts *facts, const struct tt_select_call *call, s
 	r->again = loop ? (double)(int64_t)(r->n * message_of(&r->cost) / r->slices / KERNEL_PIECE) : 0;
 }
 
+/* Has one rank, or gets, what the others get or have, while no two others wait for each other? */
+static bool
+is_rooted(
+    const struct tt_select_call *call, const struct tt_algorithm *algorithm, const struct tt_algorithm_cost *cost)
+{
+	if (call->collective == TT_REDUCE) /* of the node stage's slices each member adds one */
+		return (algorithm->flags & TT_ALG_NODE) == 0 || cost->messages < 2;
+	return call->collective == TT_BROADCAST || one_has_all(call->collective);
+}
+
 static struct rates
 rates_of(const struct tt_select_facts *facts, const struct tt_select_call *call, const struct tt_algorithm *algorithm)
 {
 	struct rates r = {.link = facts->nnodes > 1 ? &facts->between_nodes : &facts->same_node,
 	    .cost = cost_of(facts, call, algorithm),
 	    .n = (double)call->bytes,
-	    .crowd = crowd_of(facts)};
+	    .crowd = crowd_of(facts),
+	    .even = facts->nnodes == 1 ? tt_select_even_crowd(facts) : crowd_of(facts),
+	    .one_has_all = one_has_all(call->collective)};
 
 	const double outside = outside_cache(facts, call);
 
+	r.rooted = is_rooted(call, algorithm, &r.cost);
 	r.turn = r.crowd > 1 ? facts->turn_s : 0;
 	/* Of what passes between ranks one side is in a cache. Of what is added one source of two is, having just arrived, and
 	 * where it is added as it arrives, the rest hides behind its coming. */
@@ -236,18 +274,30 @@ beside_card(const struct rates *r, const struct price *price)
 	return (price->reduce + price->copy) * (1 - 1 / r->slices);
 }
 
-/* A message in shared memory is copied in and out at the same time but for its first piece, and many are no longer. */
+/* What has just been written is in the nearest cache of the core that wrote it, out of which others fetch it more slowly. Of
+ * much only the first piece is. */
 #define FIRST_PIECE 4096
 
 static double
 first_piece_s(const struct tt_select_facts *facts, const struct rates *r)
 {
-	const double both = 2 * facts->copy_s_per_byte - r->link->one_way_s;
-	const double message = message_of(&r->cost) * r->n;
+	const struct tt_algorithm_cost *c = &r->cost;
+	const double message = c->bytes > 0 ? message_of(c) : c->copied / 2;
+	const double rounds = c->bytes > 0 ? c->messages - c->meetings : c->meetings;
+	const double bytes = message * r->n;
 
-	if (facts->nnodes > 1 || r->cost.bytes <= 0 || both <= 0)
+	if (facts->nnodes > 1)
 		return 0;
-	return (r->cost.messages - r->cost.meetings) * (message < FIRST_PIECE ? message : FIRST_PIECE) * both;
+	return rounds * (bytes < FIRST_PIECE ? bytes : FIRST_PIECE) * facts->near_s_per_byte;
+}
+
+/* Turns of the scheduler until what a rank waits for is there: in each round half of its core's ranks have theirs first. In
+ * shared memory nobody is ahead of the others for long, and the rank that is one more than the others on its core is now this
+ * one, now that: they share the cores evenly. And there what a root gives, or gets, waits for nobody once more. */
+static double
+waits_of(const struct tt_select_facts *facts, const struct rates *r)
+{
+	return (r->cost.messages - (facts->nnodes == 1 && r->rooted)) * r->even / 2;
 }
 
 /* The rank that has most to do, on a core of its own, or half of the time: what it waits for is done in between. */
@@ -263,7 +313,7 @@ alone(const struct tt_select_facts *facts, const struct rates *r)
 
 	return (struct price){.latency = facts->call_s + (rounds - c->meetings) * (1 + r->asked) * link->alpha_s +
 					 c->meetings * facts->meet_s + c->overheads * link->over_s +
-					 r->calls * facts->far_call_s + rounds * r->crowd / 2 * r->turn,
+					 r->calls * facts->far_call_s + waits_of(facts, r) * r->turn,
 	    .wire = moved + first_piece_s(facts, r) + (c->bytes > 0 ? fill * one_way : 0),
 	    .reduce = c->reduced * r->n * r->add,
 	    .copy = (c->copied * r->n + (c->bytes > 0 ? 0 : fill)) * (facts->copy_s_per_byte + r->beyond) +
@@ -274,12 +324,17 @@ alone(const struct tt_select_facts *facts, const struct rates *r)
  * core: it is given the core, looks, and what it waits for has not come. */
 #define TURNS_IN_VAIN 0.25
 
+/* Until all have begun; who is alone on a core has begun at once. */
+#define TURNS_TO_BEGIN 0.75
+
 static double
 turns_of(const struct tt_select_facts *facts, const struct rates *r)
 {
 	const double posted = (r->cost.messages - r->cost.meetings) * (1 + r->asked);
 
-	return r->crowd + r->cost.meetings + posted * (facts->nnodes > 1 ? 1 + TURNS_IN_VAIN * (r->crowd - 1) : 1);
+	if (facts->nnodes == 1)
+		return TURNS_TO_BEGIN * r->even + waits_of(facts, r);
+	return r->crowd + r->cost.meetings + posted * (1 + TURNS_IN_VAIN * (r->crowd - 1));
 }
 
 /* Bytes that a core's ranks send and receive, a part of each. Messages through the kernel are work of the core that the rank
@@ -321,14 +376,18 @@ together(const struct tt_select_facts *facts, const struct rates *r)
 				      (facts->nhosts > 1 ? 1 : 1 - 1.0 / facts->cores)
 				: 0;
 
-	return (struct price){.latency = r->crowd * facts->call_s + turns_of(facts, r) * r->turn +
-					 c->meetings * facts->meet_s + r->calls * facts->far_call_s * r->crowd +
-					 messages * message * each_core,
+	/* Each of a core's ranks looks for the others itself where they share memory. */
+	const double meetings = c->meetings * (facts->nnodes == 1 ? r->even : 1);
+
+	return (struct price){.latency = r->even * facts->call_s + turns_of(facts, r) * r->turn +
+					 meetings * facts->meet_s + r->calls * facts->far_call_s * r->crowd +
+					 messages * message * r->even / all,
 	    .wire = moved_of(facts, r) * r->n * byte - folded * r->fold * share + idle,
 	    .reduce = (c->all_reduced > 0 ? c->all_reduced : all * c->reduced) * share * r->add,
 	    .copy =
 		(c->all_copied > 0 ? c->all_copied : all * c->copied) * share * (facts->copy_s_per_byte + r->beyond) +
-		all * c->kept * share * kept + all * r->far * share * (facts->far_s_per_byte + r->beyond)};
+		(r->one_has_all ? 1 / each_core : all) * c->kept * share * kept +
+		(all - r->one_has_all) * r->far * share * (facts->far_s_per_byte + r->beyond)};
 }
 
 /* What is made for several nodes does on one in several steps what the node stage does in one: it takes longer by at least a

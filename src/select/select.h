@@ -39,6 +39,8 @@ struct tt_select_facts {
 	double call_s; /* a call, beside what it moves */
 	double reduce_s_per_byte, copy_s_per_byte; /* in cache; copies through memory that is shared */
 	double kept_s_per_byte; /* copies from a rank's own memory to its own */
+	double
+	    near_s_per_byte; /* more for a byte that is still in the nearest cache of the core that has written it */
 	double beyond_s_per_byte,
 	    beyond_add_s_per_byte; /* more for a byte that is copied, or added, and is in no core's cache */
 	double cache_bytes; /* of a core */
@@ -85,6 +87,8 @@ void tt_select_facts_init(struct tt_select_facts *facts, int nranks, int nnodes,
 void tt_select_facts_host(struct tt_select_facts *facts, int ranks, int cores);
 /* Ranks for each core where they share cores, else 1. */
 double tt_select_crowd(const struct tt_select_facts *facts);
+/* The same if they share them evenly, as ranks do that share memory: not always whole. */
+double tt_select_even_crowd(const struct tt_select_facts *facts);
 /* Prices from these constants, for ranks that sit as the map says (NULL: as init assumes). */
 void tt_select_facts_use(
     struct tt_select_facts *facts, const struct tt_constants *constants, const struct tt_map *map);

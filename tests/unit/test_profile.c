@@ -77,15 +77,15 @@ Test(profile, text_and_back_is_the_same)
 
 Test(profile, what_is_no_profile_is_refused_and_says_where)
 {
-	static const char *const bad[] = {"", "handoff 1 ns tuned\n", "# Tutti profile 3\n",
-	    "# Tutti profile 4\nhost 1\n", "# Tutti profile 3\nhost 1", "# Tutti profile 3\nhost x\n",
-	    "# Tutti profile 3\nhost 1\nhandoff nan ns tuned\n", "# Tutti profile 3\nhost 1\nhandoff -5 ns tuned\n",
-	    "# Tutti profile 3\nhost 1\nhandoff 5 us tuned\n", "# Tutti profile 3\nhost 1\nhandoff 5 ns guessed\n",
-	    "# Tutti profile 3\nhost 1\nhandoff 5 ns tuned twice\n",
-	    "# Tutti profile 3\nhost 1\nhandoff 1e99 ns tuned\n", "# Tutti profile 3\nhost 1\nhandoff\n",
-	    "# Tutti profile 3\nhost 1\nstage_slots 1 chunks tuned\n",
-	    "# Tutti profile 3\nhost 1\nstage_slots 1000 chunks tuned\n",
-	    "# Tutti profile 3\nhost 1\nstage_chunk 4 B tuned\n"};
+	static const char *const bad[] = {"", "handoff 1 ns tuned\n", "# Tutti profile 4\n",
+	    "# Tutti profile 5\nhost 1\n", "# Tutti profile 4\nhost 1", "# Tutti profile 4\nhost x\n",
+	    "# Tutti profile 4\nhost 1\nhandoff nan ns tuned\n", "# Tutti profile 4\nhost 1\nhandoff -5 ns tuned\n",
+	    "# Tutti profile 4\nhost 1\nhandoff 5 us tuned\n", "# Tutti profile 4\nhost 1\nhandoff 5 ns guessed\n",
+	    "# Tutti profile 4\nhost 1\nhandoff 5 ns tuned twice\n",
+	    "# Tutti profile 4\nhost 1\nhandoff 1e99 ns tuned\n", "# Tutti profile 4\nhost 1\nhandoff\n",
+	    "# Tutti profile 4\nhost 1\nstage_slots 1 chunks tuned\n",
+	    "# Tutti profile 4\nhost 1\nstage_slots 1000 chunks tuned\n",
+	    "# Tutti profile 4\nhost 1\nstage_chunk 4 B tuned\n"};
 	struct tt_profile profile;
 
 	tt_profile_init(&profile);
@@ -100,7 +100,7 @@ Test(profile, a_constant_of_a_later_version_is_passed_over)
 {
 	struct tt_profile profile;
 
-	cr_expect(eq(int, tt_profile_parse("# Tutti profile 3\nhost 1\nwarp 9 lines tuned\n", &profile), TUTTI_OK));
+	cr_expect(eq(int, tt_profile_parse("# Tutti profile 4\nhost 1\nwarp 9 lines tuned\n", &profile), TUTTI_OK));
 }
 
 Test(profile, the_first_use_measures_and_the_second_reads)
@@ -126,7 +126,7 @@ Test(profile, a_broken_or_foreign_file_in_the_cache_is_replaced)
 	tt_profile_init(&profile);
 	cr_assert(tt_profile_path(profile.host, true, path, sizeof(path)));
 	for (int foreign = 0; foreign < 2; foreign++) {
-		write_file(path, foreign ? "# Tutti profile 3\nhost 1234\nhandoff 5 ns tuned\n"
+		write_file(path, foreign ? "# Tutti profile 4\nhost 1234\nhandoff 5 ns tuned\n"
 					 : "\x7f"
 					   "ELF");
 		cr_assert(eq(int, tt_profile_get(NULL, &quiet, &profile), TUTTI_OK));
@@ -268,7 +268,7 @@ Test(profile, one_that_was_kept_before_a_constant_existed_is_completed)
 
 	tt_profile_init(&assumed);
 	cr_assert(tt_profile_path(assumed.host, true, path, sizeof(path)));
-	snprintf(text, sizeof(text), "# Tutti profile 3\nhost %llx\nhandoff 81 ns tuned\ncache 4194304 B derived\n",
+	snprintf(text, sizeof(text), "# Tutti profile 4\nhost %llx\nhandoff 81 ns tuned\ncache 4194304 B derived\n",
 	    (unsigned long long)assumed.host);
 	write_file(path, text);
 	cr_assert(eq(int, tt_profile_read(path, &profile), TUTTI_OK));
